@@ -1,0 +1,143 @@
+# Picket: build, run, test. `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL    := /bin/bash
+
+SAN      :=
+BUILD    := build/$(or $(subst $(comma),-,$(SAN)),plain)
+comma    := ,
+PREFIX   ?= /usr/local
+CC       ?= gcc
+WARN     := -Wall -Wextra -Werror -Wshadow -Wconversion -Wcast-qual -Wvla -Wformat=2 -Wmissing-prototypes
+OPT      ?= $(if $(SAN),-O1 -fno-omit-frame-pointer,-O2)
+FLAGS     = -std=c11 -D_GNU_SOURCE -I. -g $(OPT) -pthread $(WARN) -MMD -MP \
+            $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all) -DPICKET_PREFIX='"$(PREFIX)"' \
+            -I/usr/include/postgresql $(CFLAGS)
+LINK      = $(CC) $(if $(SAN),-fsanitize=$(SAN)) -pthread $(LDFLAGS)
+
+# Folders in the order they stand on each other; each becomes one archive.
+FOLDERS  := wire runtime agent detect assess kql ingest store query forward
+SOURCES   = $(shell find $(FOLDERS) programs tests bench -name '*.c' 2>/dev/null)
+archive   = $(BUILD)/lib$(1).a
+objects   = $(patsubst %.c,$(BUILD)/%.o,$(shell find $(1) -name '*.c' 2>/dev/null))
+present   = $(foreach f,$(1),$(if $(wildcard $(f)/*.c),$(call archive,$(f))))
+
+SERVER_LIBS := -lmicrohttpd -lgnutls -lrdkafka -lpq -ljansson -lsodium -lyaml -lz -lzstd -lcurl -lm
+AGENT_LIBS  := -lgnutls
+CHECK_LIBS  := -lcheck -lsubunit -lrt
+
+# What each folder may use, and so what its unit tests are linked with (style: "who may include whom").
+USES_wire    := wire
+USES_runtime := runtime
+USES_agent   := agent wire
+USES_ingest  := ingest runtime wire
+USES_store   := store detect assess kql runtime wire
+USES_query   := query detect assess kql runtime wire
+USES_forward := forward detect assess kql runtime wire
+USES_server  := ingest store query forward detect assess kql runtime wire
+
+PROGRAMS := picket picketd picket-agent
+UNITS     = $(patsubst tests/unit/%.c,%,$(shell find tests/unit -name 'test_*.c' 2>/dev/null))
+PIPELINES = $(patsubst tests/pipeline/%.c,%,$(shell find tests/pipeline -name 'test_*.c' 2>/dev/null))
+FUZZERS   = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCHES   = $(patsubst bench/%.c,%,$(wildcard bench/bench_*.c))
+
+.PHONY: help deps build run test check unit pipeline layers banned sizes bench fuzz clean install format
+.SECONDARY:
+
+help: ## List the targets.
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@echo '  SAN=address,undefined or SAN=thread in front of build, check, unit: a sanitizer build in its own folder.'
+
+deps: ## Install what is missing: Debian packages, and Kafka's jars for the tests. Quiet when nothing is.
+	@tests/support/deps.sh
+
+build: ## Build picket, picketd and picket-agent into build/plain/ (build/<SAN>/ for a sanitizer build).
+	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/,$(PROGRAMS))
+
+run: ## Install, build and start a whole Picket on this host: `picket up`.
+	@$(MAKE) --no-print-directory deps WHAT=run
+	@$(MAKE) --no-print-directory -s build
+	@$(BUILD)/picket up $(ARGS)
+
+test: ## Install, build and run all tests against a real PostgreSQL and a real Kafka.
+	@$(MAKE) --no-print-directory deps WHAT=test
+	@$(MAKE) --no-print-directory check
+
+check: build layers banned ## Build, then check the include rules and banned calls, then run all tests.
+	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
+	@tests/support/run.sh $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
+
+unit: ## Run the unit tests only (ONLY=folder/test_name for one).
+	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/tests/unit/,$(or $(ONLY),$(UNITS)))
+	@tests/support/run.sh $(addprefix $(BUILD)/tests/unit/,$(or $(ONLY),$(UNITS)))
+
+pipeline: build ## Run the pipeline tests only (ONLY=test_name for one).
+	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/tests/pipeline/,$(or $(ONLY),$(PIPELINES)))
+	@tests/support/run.sh $(addprefix $(BUILD)/tests/pipeline/,$(or $(ONLY),$(PIPELINES)))
+
+layers: ## Refuse includes that run against the tree.
+	@tests/support/layers.sh
+
+banned: ## Refuse calls that cannot be made safe.
+	@! grep -nE '\b(sprintf|vsprintf|strcpy|strcat|strncpy|strtok|atoi|gmtime|localtime|system)\(' \
+	    $$(find $(wildcard $(FOLDERS) programs tests bench) -name '*.[ch]')
+
+sizes: ## Print functions over 70 lines and files over 900.
+	@ctags -x --fields=+ne --c-kinds=f --_xformat='%{line} %{end} %F %N' $$(find $(wildcard $(FOLDERS) programs) -name '*.c') | \
+	    awk '$$2-$$1+1 > 70 {print $$3 ": " $$4 " is " $$2-$$1+1 " lines"}'
+	@wc -l $$(find $(wildcard $(FOLDERS) programs) -name '*.c') | awk '$$2!="total" && $$1>900 {print $$2 ": " $$1 " lines"}'
+
+bench: ## Measure, as ratios of one run, what the speed promises say.
+	@$(MAKE) --no-print-directory OPT=-O2 build $(addprefix $(BUILD)/bench/,$(BENCHES))
+	@bench/run.sh $(BUILD)
+
+fuzz: ## Run each fuzzer for a minute (SECONDS_EACH=n), with clang, address and undefined behaviour checked.
+	@$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address,undefined BUILD=build/fuzz $(addprefix build/fuzz/tests/fuzz/,$(FUZZERS))
+	@tests/support/fuzz.sh build/fuzz/tests/fuzz $(or $(SECONDS_EACH),60) $(FUZZERS)
+
+clean: ## Remove what was built (never data).
+	@rm -rf build
+
+install: build ## Install programs and their files under PREFIX (default /usr/local), staged with DESTDIR.
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/picket/migrations $(DESTDIR)$(PREFIX)/share/picket/console
+	install -m 755 $(addprefix $(BUILD)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 migrations/*.sql $(DESTDIR)$(PREFIX)/share/picket/migrations
+	install -m 644 $(shell find dashboards/console -type f) $(DESTDIR)$(PREFIX)/share/picket/console
+
+format: ## Lay the sources out with clang-format.
+	@clang-format -i $$(find $(wildcard $(FOLDERS) programs tests bench) -name '*.[ch]')
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) -c -o $@ $<
+
+# An archive is made anew, so that a deleted source leaves it.
+define archive_rule
+$(call archive,$(1)): $(call objects,$(1))
+	@mkdir -p $$(@D) && rm -f $$@ && $$(AR) rcs $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call archive_rule,$(f))))
+
+# Programs: picket is all programs/command_*.c and programs/picket*.c but the other mains.
+PICKET_OBJECTS := $(filter-out $(BUILD)/programs/picketd.o $(BUILD)/programs/picket_agent.o,$(call objects,programs))
+$(BUILD)/picket: $(PICKET_OBJECTS) $(call present,$(USES_server))
+	$(LINK) -o $@ $^ $(SERVER_LIBS)
+$(BUILD)/picketd: $(BUILD)/programs/picketd.o $(call present,$(USES_server))
+	$(LINK) -o $@ $^ $(SERVER_LIBS)
+$(BUILD)/picket-agent: $(BUILD)/programs/picket_agent.o $(call present,$(USES_agent))
+	$(LINK) -o $@ $^ $(AGENT_LIBS)
+
+SUPPORT = $(call objects,tests/support)
+define unit_rule
+$(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(call objects,tests/support) $(call present,$(USES_$(1)) runtime)
+	$$(LINK) -o $$@ $$^ $$(CHECK_LIBS) $$(SERVER_LIBS)
+endef
+$(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
+$(BUILD)/tests/pipeline/%: $(BUILD)/tests/pipeline/%.o $(SUPPORT) $(call present,$(USES_server))
+	$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(SUPPORT) $(call present,$(USES_server))
+	$(LINK) -o $@ $^ $(SERVER_LIBS)
+build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o $(call present,$(USES_server))
+	$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SERVER_LIBS)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
