@@ -2,9 +2,9 @@
 .DEFAULT_GOAL := help
 SHELL    := /bin/bash
 
-SAN      :=
-BUILD    := build/$(or $(subst $(comma),-,$(SAN)),plain)
+SAN      ?=
 comma    := ,
+BUILD    := build/$(or $(subst $(comma),-,$(SAN)),plain)
 PREFIX   ?= /usr/local
 CC       ?= gcc
 WARN     := -Wall -Wextra -Werror -Wshadow -Wconversion -Wcast-qual -Wvla -Wformat=2 -Wmissing-prototypes
