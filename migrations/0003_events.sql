@@ -14,6 +14,11 @@ CREATE TABLE picket.bus_offset (
     partition    int         NOT NULL,
     next_offset  bigint      NOT NULL,
     moved_at     timestamptz NOT NULL DEFAULT now(),
+    -- A reader that ended without handing the partition back leaves `held`: the next one then goes record by record and
+    -- notes each before it touches it, so that a record which ends the program twice is known and becomes a dead letter.
+    held           boolean   NOT NULL DEFAULT false,
+    attempt_offset bigint,
+    attempts       int       NOT NULL DEFAULT 0,
     PRIMARY KEY (bus_topic_id, partition)
 ) WITH (fillfactor = 50);
 -- Records that the bus lost before store could read them: counted, alarmed, never silent.
@@ -39,6 +44,7 @@ CREATE TABLE picket.message (
     bus_offset    bigint      NOT NULL,
     event_count   int         NOT NULL,
     departures    text[],     -- of the envelope; those of an event stand on the event
+    extra         jsonb,      -- members of the envelope that the published schema does not know; NULL when there are none
     commit_xid    xid8        NOT NULL DEFAULT pg_current_xact_id()
 ) PARTITION BY RANGE (received_at);
 
@@ -58,6 +64,7 @@ CREATE TABLE picket.raw_event (
     is_empty        boolean     NOT NULL DEFAULT false,
     hit_count       bigint      NOT NULL DEFAULT 1,
     agent_version   text,
+    agent_id        uuid,                 -- the envelope's AgentId where it is a GUID in its usual form
     firmware        text,
     -- What rules and questions touch most, taken from the details where they are well-formed.
     remote_address  inet,
@@ -68,6 +75,7 @@ CREATE TABLE picket.raw_event (
     user_name       text,
     details         jsonb       NOT NULL,
     key_order       bytea,      -- the sender's key order; NULL where it is jsonb's own: see picket.json_text()
+    extra           jsonb,      -- the event's members beside the payload that no column holds; NULL when there are none
     departures      text[],
     bus_topic_id    smallint    NOT NULL,
     bus_partition   int         NOT NULL,
@@ -157,6 +165,9 @@ CREATE TABLE picket.ledger (
     settled_below bigint         NOT NULL DEFAULT 1,    -- ranges below were folded into the two counts that follow
     settled_stored bigint        NOT NULL DEFAULT 0,
     settled_lost  bigint         NOT NULL DEFAULT 0,
+    gap_from      bigint,        -- lowest number that is missing; NULL while nothing is
+    gap_since     timestamptz,   -- receipt time at which it was first missing
+    gap_alerted   bigint,        -- the gap_from that an alert was raised for
     first_seen_at timestamptz    NOT NULL,
     last_seen_at  timestamptz    NOT NULL,
     PRIMARY KEY (workspace_id, device_id, module_id, epoch, stream)
@@ -182,6 +193,7 @@ CREATE TABLE picket.dead_letter (
     PRIMARY KEY (workspace_id, dead_letter_id)
 );
 CREATE INDEX dead_letter_replay ON picket.dead_letter (dead_letter_id) WHERE state = 'replay';
+CREATE INDEX ledger_gap ON picket.ledger (gap_since) WHERE gap_from IS NOT NULL;
 CREATE TRIGGER commit_xid BEFORE UPDATE ON picket.dead_letter FOR EACH ROW EXECUTE FUNCTION picket.commit_xid_renew();
 
 -- The same cause on the same device is one alert, repeated.
