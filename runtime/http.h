@@ -47,12 +47,17 @@ struct http_server_settings {
     void (*dispatch)(void *context, struct http_exchange *exchange, const struct http_route *route);
 };
 
-/* STATUS_REJECT: the port is taken or the certificate unusable: says which and what to do. */
+/* Routes and strings of `settings` are borrowed until http_server_close(). The first route that fits is taken, so
+ * literal paths stand before those with parameters; a HEAD without a route of its own is served as GET. At most 100
+ * headers, cookies and query arguments (431).
+ * STATUS_REJECT: the port is taken or the certificate unusable: says which and what to do. */
 MUST_CHECK enum status http_server_open(const struct http_server_settings *settings, struct http_server **out,
                                         struct problem *why);
 uint16_t http_server_port(const struct http_server *server);
 void http_server_drain(struct http_server *server); /* no new connections; open exchanges get a second to finish */
-void http_server_close(struct http_server *take_server); /* every handler has answered or will be ignored */
+/* Clients still waiting for an answer get a 503. Their handlers may answer later, and are ignored; `end` functions of
+ * http_on_end() run then, so `context` has to live until the last handler has answered. */
+void http_server_close(struct http_server *take_server);
 
 /* What the client asked. Borrowed until http_answer(). Names are matched without regard to case; NULL texts are absent. */
 struct text http_method(const struct http_exchange *exchange);
@@ -73,7 +78,7 @@ void *http_user(const struct http_exchange *exchange);
 /* Runs when the exchange goes, whichever way it ended. */
 void http_on_end(struct http_exchange *exchange, void (*end)(void *context, void *user));
 
-/* The reply. Before http_answer() only; one thread at a time. */
+/* The reply. Before http_answer() only; one thread at a time. Without http_code() it is 200, or 204 with no body. */
 void http_code(struct http_exchange *exchange, unsigned code);
 void http_reply_header(struct http_exchange *exchange, const char *name, const char *value); /* copied */
 struct buf *http_reply_body(struct http_exchange *exchange, const char *content_type);       /* static string */

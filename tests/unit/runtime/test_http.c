@@ -1,8 +1,6 @@
 #include "runtime/http.h"
 
 #include <check.h>
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -565,130 +563,6 @@ START_TEST(taken_port_is_said)
 }
 END_TEST
 
-/* A self-signed certificate in a temporary folder. */
-struct certificate {
-    char folder[32], certificate_file[64], key_file[64];
-};
-
-static void write_pem(const char *path, const gnutls_datum_t *pem)
-{
-    FILE *file = fopen(path, "w");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_uint_eq(fwrite(pem->data, 1, pem->size, file), pem->size);
-    fclose(file);
-    gnutls_free(pem->data);
-}
-
-static void certificate_make(struct certificate *out)
-{
-    gnutls_x509_privkey_t key;
-    gnutls_x509_crt_t certificate;
-    gnutls_datum_t pem;
-
-    snprintf(out->folder, sizeof out->folder, "/tmp/picket-http-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(out->folder));
-    snprintf(out->certificate_file, sizeof out->certificate_file, "%s/cert.pem", out->folder);
-    snprintf(out->key_file, sizeof out->key_file, "%s/key.pem", out->folder);
-    gnutls_x509_privkey_init(&key);
-    gnutls_x509_crt_init(&certificate);
-    ck_assert_int_eq(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
-                                                  GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), 0);
-    gnutls_x509_crt_set_version(certificate, 3);
-    gnutls_x509_crt_set_serial(certificate, "\1", 1);
-    gnutls_x509_crt_set_activation_time(certificate, time(NULL) - 60);
-    gnutls_x509_crt_set_expiration_time(certificate, time(NULL) + 3600);
-    gnutls_x509_crt_set_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, "localhost", 9);
-    gnutls_x509_crt_set_key(certificate, key);
-    ck_assert_int_eq(gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0), 0);
-    gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem);
-    write_pem(out->certificate_file, &pem);
-    gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &pem);
-    write_pem(out->key_file, &pem);
-    gnutls_x509_crt_deinit(certificate);
-    gnutls_x509_privkey_deinit(key);
-}
-
-static void certificate_remove(const struct certificate *certificate)
-{
-    unlink(certificate->certificate_file);
-    unlink(certificate->key_file);
-    rmdir(certificate->folder);
-}
-
-/* GET /hello over TLS; what came, or "" when the handshake failed. */
-static void tls_ask(uint16_t port, const char *priorities, char *out, size_t out_size)
-{
-    static const char request[] = "GET /hello HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
-    gnutls_certificate_credentials_t credentials;
-    gnutls_session_t session;
-    size_t count = 0;
-    ssize_t got = 1;
-    int fd = http_client_connect(port), failed;
-
-    gnutls_certificate_allocate_credentials(&credentials);
-    gnutls_init(&session, GNUTLS_CLIENT);
-    gnutls_priority_set_direct(session, priorities, NULL);
-    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials);
-    gnutls_transport_set_int(session, fd);
-    do
-        failed = gnutls_handshake(session);
-    while (failed < 0 && !gnutls_error_is_fatal(failed));
-    if (!failed) {
-        gnutls_record_send(session, request, sizeof request - 1);
-        while (got > 0 && count < out_size - 1)
-            if ((got = gnutls_record_recv(session, out + count, out_size - 1 - count)) > 0)
-                count += (size_t)got;
-    }
-    out[count] = 0;
-    gnutls_deinit(session);
-    gnutls_certificate_free_credentials(credentials);
-    close(fd);
-}
-
-START_TEST(tls_1_2_and_1_3_are_served_and_older_ones_not)
-{
-    struct http_server_settings settings = plain_settings();
-    struct certificate certificate;
-    struct http_server *server = NULL;
-    struct problem why;
-    char reply[4096];
-
-    certificate_make(&certificate);
-    settings.tls_certificate_file = certificate.certificate_file;
-    settings.tls_key_file = certificate.key_file;
-    ck_assert_msg(http_server_open(&settings, &server, &why) == STATUS_OK, "%s", why.text);
-    tls_ask(http_server_port(server), "NORMAL:-VERS-ALL:+VERS-TLS1.3", reply, sizeof reply);
-    ck_assert_ptr_nonnull(strstr(reply, "hello"));
-    tls_ask(http_server_port(server), "NORMAL:-VERS-ALL:+VERS-TLS1.2", reply, sizeof reply);
-    ck_assert_ptr_nonnull(strstr(reply, "hello"));
-    tls_ask(http_server_port(server), "LEGACY:-VERS-ALL:+VERS-TLS1.1", reply, sizeof reply);
-    ck_assert_str_eq(reply, "");
-    http_server_close(server);
-    certificate_remove(&certificate);
-}
-END_TEST
-
-START_TEST(unusable_certificates_are_said)
-{
-    struct http_server_settings settings = plain_settings();
-    struct certificate one, other;
-    struct http_server *server = NULL;
-    struct problem why;
-
-    certificate_make(&one);
-    certificate_make(&other);
-    settings.tls_certificate_file = one.certificate_file;
-    settings.tls_key_file = other.key_file;
-    ck_assert_int_eq(http_server_open(&settings, &server, &why), STATUS_REJECT);
-    ck_assert_ptr_nonnull(strstr(why.text, other.key_file));
-    settings.tls_key_file = "/nonexistent/key.pem";
-    ck_assert_int_eq(http_server_open(&settings, &server, &why), STATUS_REJECT);
-    ck_assert_ptr_nonnull(strstr(why.text, "/nonexistent/key.pem"));
-    certificate_remove(&one);
-    certificate_remove(&other);
-}
-END_TEST
-
 static void add_tests(TCase *tests)
 {
     tcase_add_checked_fixture(tests, set_up, tear_down);
@@ -718,6 +592,4 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, more_than_a_hundred_fields_are_431);
     tcase_add_test(tests, body_that_ends_early_is_dropped);
     tcase_add_test(tests, taken_port_is_said);
-    tcase_add_test(tests, tls_1_2_and_1_3_are_served_and_older_ones_not);
-    tcase_add_test(tests, unusable_certificates_are_said);
 }
