@@ -86,6 +86,9 @@ void http_watch_done(struct http_server *server)
     for (size_t i = 0; i < HTTP_SHARDS; i++)
         for (struct http_exchange *spare; (spare = http_watch_spare(&server->shards[i]));)
             http_exchange_free(spare);
+    /* MHD may have refused someone after the thread's last look. */
+    for (size_t i = 0; i < server->lingerer_count; i++)
+        close(server->lingerers[i].fd);
     if (listen_fd >= 0)
         close(listen_fd);
     if (server->wake_fd >= 0)
