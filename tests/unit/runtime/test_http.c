@@ -6,7 +6,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/support/check_main.h"
 #include "tests/support/http_client.h"
 
 #define BODY_MAX 100000
@@ -592,4 +591,18 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, more_than_a_hundred_fields_are_431);
     tcase_add_test(tests, body_that_ends_early_is_dropped);
     tcase_add_test(tests, taken_port_is_said);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("http");
+    TCase *tests = tcase_create("http");
+    SRunner *runner = srunner_create(suite);
+
+    add_tests(tests);
+    suite_add_tcase(suite, tests);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
 }

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "runtime/clock.h"
-#include "tests/support/check_main.h"
 #include "tests/support/http_client.h"
 
 #define WORKERS 3
@@ -479,4 +478,18 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, closing_in_the_middle_of_traffic_is_harmless);
     tcase_add_test(tests, draining_lets_open_exchanges_finish_but_nobody_in);
     tcase_add_test(tests, connections_beyond_the_maximum_wait_for_their_turn);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("http_deferred");
+    TCase *tests = tcase_create("http_deferred");
+    SRunner *runner = srunner_create(suite);
+
+    add_tests(tests);
+    suite_add_tcase(suite, tests);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
 }

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "tests/support/certificate.h"
-#include "tests/support/check_main.h"
 #include "tests/support/http_client.h"
 
 static void hello(void *context, struct http_exchange *exchange)
@@ -157,4 +156,18 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, tls_1_2_and_1_3_are_served_and_older_ones_not);
     tcase_add_test(tests, client_without_a_handshake_is_cut);
     tcase_add_test(tests, unusable_certificates_are_said);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("http_tls");
+    TCase *tests = tcase_create("http_tls");
+    SRunner *runner = srunner_create(suite);
+
+    add_tests(tests);
+    suite_add_tcase(suite, tests);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
 }
