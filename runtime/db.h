@@ -28,6 +28,10 @@ void db_close(struct db *take_db);
 MUST_CHECK enum status db_query(struct db *db, const char *sql, const char *const *parameters, size_t count,
                                 uint32_t timeout_ms, struct db_rows **out, struct problem *why);
 
+/* Many statements in one text, without parameters: migrations. Statuses as db_query(). Without BEGIN inside it is one
+ * transaction, as the simple protocol has it. */
+MUST_CHECK enum status db_script(struct db *db, const char *sql, uint32_t timeout_ms, struct problem *why);
+
 size_t db_rows_count(const struct db_rows *rows);
 bool db_is_null(const struct db_rows *rows, size_t row, int column);
 struct text db_text(const struct db_rows *rows, size_t row, int column); /* TEXT_NONE for NULL; also terminated */
