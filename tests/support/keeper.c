@@ -73,10 +73,11 @@ void keeper_thaw(struct keeper *keeper) { command_send(keeper, COMMAND_THAW); }
 
 void keeper_close(struct keeper *take_keeper)
 {
-    if (!take_keeper || take_keeper->opener != getpid())
+    if (!take_keeper)
         return;
     close(take_keeper->command_fd);
-    waitpid(take_keeper->pid, NULL, 0);
+    if (take_keeper->opener == getpid())
+        waitpid(take_keeper->pid, NULL, 0);
     free(take_keeper);
 }
 

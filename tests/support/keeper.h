@@ -30,7 +30,7 @@ void keeper_stop(struct keeper *keeper);  /* stop_signal, then waits for the end
 void keeper_kill9(struct keeper *keeper); /* with all its children, as when the machine goes */
 void keeper_freeze(struct keeper *keeper); /* SIGSTOP to all of it: connections stay, answers do not come */
 void keeper_thaw(struct keeper *keeper);
-void keeper_close(struct keeper *take_keeper); /* NULL is fine; only the process that opened it does something */
+void keeper_close(struct keeper *take_keeper); /* NULL is fine; only the process that opened it ends the server */
 
 /* Makes /tmp/pk-XXXXXX, which is short enough for socket paths, owned by `user` when we are root. Static string. */
 const char *keeper_folder(const char *user);
