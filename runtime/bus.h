@@ -52,7 +52,7 @@ struct bus_record {
 struct bus_receipt {
     const char *topic; /* the bus's own string: "direct" or the Kafka topic */
     int32_t partition;
-    int64_t offset;
+    int64_t offset;    /* -1: stored, but Kafka did not say where, since only its answer to a repetition arrived */
 };
 void bus_receipt_print(const struct bus_receipt *receipt, char out[BUS_RECEIPT_SIZE]); /* topic/partition@offset */
 
@@ -86,11 +86,15 @@ bool bus_flush(struct bus *bus, uint32_t timeout_ms);
  * belongs to reader i modulo their number, all of which must be opened before the first bus_take()). */
 struct bus_reader_hooks {
     void *context;
-    /* A partition came to this reader: say from which offset to read. STATUS_RETRY: asked again later. */
+    /* A partition came to this reader: say from which offset to read; -1 is the oldest record there is. STATUS_RETRY:
+     * asked again later; other failures come out of bus_take(). Also asked again after bus_failed() and, unless the
+     * partition was revoked meanwhile, some time after bus_drop_partition(): in both cases the commit whose answer was
+     * lost may have happened. */
     enum status (*assigned)(void *context, int32_t partition, int64_t *next_offset, struct problem *why);
     void (*revoked)(void *context, int32_t partition);
     /* Records expected..available-1 no longer exist on the bus; reading goes on at `available`. Return STATUS_OK once
-     * that is on record; otherwise asked again. */
+     * that is on record; otherwise asked again. When the topic was made anew, or lost its end, `available` lies below
+     * `expected`. */
     enum status (*gap)(void *context, int32_t partition, int64_t expected, int64_t available, struct problem *why);
 };
 MUST_CHECK enum status bus_reader_open(struct bus *bus, const struct bus_reader_hooks *hooks, struct bus_reader **out,

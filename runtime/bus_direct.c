@@ -329,6 +329,8 @@ static void direct_drop_partition(struct bus_reader *base, int32_t partition)
 {
     struct direct_bus *direct = direct_of(base->bus);
 
+    assert(partition < base->bus->partitions);
+
     pthread_mutex_lock(&direct->lock);
     direct->shards[partition].assigned = false;
     pthread_mutex_unlock(&direct->lock);
