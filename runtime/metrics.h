@@ -1,6 +1,8 @@
 #ifndef PICKET_RUNTIME_METRICS_H
 #define PICKET_RUNTIME_METRICS_H
 
+#include <stdatomic.h>
+
 #include "runtime/buf.h"
 
 /* Counters and gauges of this process, printed in Prometheus text format 0.0.4.
@@ -29,15 +31,15 @@ void metric_register(struct metric *metrics, size_t count);
 
 static inline void metric_add(struct metric *metric, int64_t by)
 {
-    __atomic_fetch_add((int64_t *)&metric->value, by, __ATOMIC_RELAXED);
+    atomic_fetch_add_explicit(&metric->value, by, memory_order_relaxed);
 }
 static inline void metric_set(struct metric *metric, int64_t to)
 {
-    __atomic_store_n((int64_t *)&metric->value, to, __ATOMIC_RELAXED);
+    atomic_store_explicit(&metric->value, to, memory_order_relaxed);
 }
 static inline int64_t metric_get(const struct metric *metric)
 {
-    return __atomic_load_n((const int64_t *)&metric->value, __ATOMIC_RELAXED);
+    return atomic_load_explicit(&metric->value, memory_order_relaxed);
 }
 
 /* The sum over all metrics of that name; 0 when there is none. */
