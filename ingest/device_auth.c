@@ -1,0 +1,175 @@
+#include "ingest/device_auth.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "ingest/ingest_metrics.h"
+#include "ingest/sas.h"
+#include "ingest/token_cache.h"
+
+#define CACHED_TOKENS_MAX 65536 /* 1.5 MB; a token that is not here costs two HMACs */
+#define US_PER_S 1000000
+
+struct device_auth {
+    struct roster *roster;
+    struct token_cache *cache;
+    struct secret_master digest_key; /* of this process: nobody can prepare tokens that fall together */
+};
+
+struct check {
+    struct device_auth *auth;
+    const struct device_auth_claim *claim;
+    int64_t now_s;
+    struct sas sas;
+    struct identity identity;
+    struct device_auth_result *out;
+};
+
+static enum status address(struct check *check);
+static enum status verify(struct check *check);
+static bool signature_fits(const struct check *check, const struct roster_keys *keys);
+static void token_digest(const struct check *check, uint8_t digest[SECRET_DIGEST_BYTES]);
+static struct text host_without_port(struct text host);
+
+struct device_auth *device_auth_new(struct roster *roster)
+{
+    struct device_auth *auth = calloc(1, sizeof *auth);
+
+    if (!auth)
+        abort();
+    auth->roster = roster;
+    auth->cache = token_cache_new(CACHED_TOKENS_MAX);
+    secret_random(&auth->digest_key, sizeof auth->digest_key);
+    return auth;
+}
+
+void device_auth_free(struct device_auth *take_auth)
+{
+    if (!take_auth)
+        return;
+    token_cache_free(take_auth->cache);
+    secret_wipe(take_auth, sizeof *take_auth);
+    free(take_auth);
+}
+
+void device_auth_check(struct device_auth *auth, const struct device_auth_claim *claim, int64_t now_us,
+                       struct device_auth_result *out)
+{
+    struct check check;
+
+    check.auth = auth;
+    check.claim = claim;
+    check.now_s = now_us / US_PER_S;
+    check.out = out;
+    out->enrolled = out->in_workspace = false;
+    out->reason.text[0] = 0;
+    assert(identity_id_valid(claim->device) && (!claim->module.count || identity_id_valid(claim->module)));
+    if (!roster_loaded(auth->roster)) {
+        out->verdict = DEVICE_AUTH_UNREADY;
+        problem_set(&out->reason, STATUS_RETRY, "the list of devices was not read yet");
+        return;
+    }
+    out->verdict = DEVICE_AUTH_UNFIT;
+    if (address(&check) || verify(&check))
+        return;
+    out->verdict = DEVICE_AUTH_PASSED;
+    out->expires_at_s = check.sas.expires_at_s;
+    if (!out->entry.enabled) {
+        out->verdict = DEVICE_AUTH_DISABLED;
+        problem_set(&out->reason, STATUS_REJECT, "the identity is disabled");
+    }
+}
+
+/* Finds out whom the claim speaks of, also where the token is no good, so that the refusal can be put down to the one
+ * it concerns. */
+static enum status address(struct check *check)
+{
+    struct device_auth_result *out = check->out;
+    const struct device_auth_claim *claim = check->claim;
+    enum status status = STATUS_REJECT;
+
+    if (!claim->token.count)
+        problem_set(&out->reason, STATUS_REJECT, "there is no Authorization header");
+    else
+        status = sas_parse(claim->token, &check->sas, &out->reason);
+    struct text host = status ? host_without_port(claim->host) : sas_host(&check->sas);
+    out->in_workspace = roster_workspace_of_host(check->auth->roster, host, &out->workspace);
+    if (!out->in_workspace)
+        return status ? status
+                      : problem_set(&out->reason, STATUS_REJECT, "no workspace has the host name %.*s of the token",
+                                    TEXT_ARGS(host));
+    check->identity = (struct identity){out->workspace.workspace, claim->device, claim->module};
+    out->enrolled = roster_find(check->auth->roster, &check->identity, &out->entry);
+    return status;
+}
+
+static enum status verify(struct check *check)
+{
+    struct device_auth_result *out = check->out;
+    const struct device_auth_claim *claim = check->claim;
+    struct roster_keys keys = {.primary_count = 0, .secondary_count = 0};
+    uint8_t digest[SECRET_DIGEST_BYTES];
+
+    if (check->sas.expires_at_s < check->now_s - SAS_TOLERANCE_S)
+        return problem_set(&out->reason, STATUS_REJECT, "the token expired %lld s ago",
+                           (long long)(check->now_s - check->sas.expires_at_s));
+    if (!sas_covers(&check->sas, claim->device, claim->module))
+        return problem_set(&out->reason, STATUS_REJECT, "the token is for another resource: %.*s",
+                           TEXT_ARGS(check->sas.resource));
+    metric_add(&ingest_metrics.auth_checks, 1);
+    if (out->enrolled) {
+        token_digest(check, digest);
+        if (token_cache_has(check->auth->cache, digest, check->now_s)) {
+            metric_add(&ingest_metrics.auth_cache_hits, 1);
+            return STATUS_OK;
+        }
+        if (!roster_keys(check->auth->roster, &check->identity, out->entry.generation, &keys))
+            keys.primary_count = keys.secondary_count = 0; /* changed this instant: as a token for the old keys */
+    }
+    bool fits = signature_fits(check, &keys);
+    secret_wipe(&keys, sizeof keys);
+    if (!out->enrolled)
+        return problem_set(&out->reason, STATUS_REJECT, "no such identity is enrolled");
+    if (!fits)
+        return problem_set(&out->reason, STATUS_REJECT, "the token is signed with none of the identity's keys");
+    int64_t last_s = INT64_MAX - SAS_TOLERANCE_S;
+    token_cache_add(check->auth->cache, digest,
+                    (check->sas.expires_at_s < last_s ? check->sas.expires_at_s : last_s) + SAS_TOLERANCE_S);
+    return STATUS_OK;
+}
+
+/* Both signatures are always made, also for keys that are not there: the time it takes tells nobody which devices
+ * exist. */
+static bool signature_fits(const struct check *check, const struct roster_keys *keys)
+{
+    static const uint8_t no_key[32];
+    bool has_primary = keys->primary_count >= PICKET_KEY_MIN, has_secondary = keys->secondary_count >= PICKET_KEY_MIN;
+
+    bool primary = sas_signed_with(&check->sas, has_primary ? keys->primary : no_key,
+                                   has_primary ? keys->primary_count : sizeof no_key);
+    bool secondary = sas_signed_with(&check->sas, has_secondary ? keys->secondary : no_key,
+                                     has_secondary ? keys->secondary_count : sizeof no_key);
+    return (has_primary && primary) || (has_secondary && secondary);
+}
+
+static void token_digest(const struct check *check, uint8_t digest[SECRET_DIGEST_BYTES])
+{
+    const struct identity *identity = &check->identity;
+    const char *workspace = (const char *)&identity->workspace, *generation = (const char *)&check->out->entry.generation;
+    const struct text parts[] = {
+        check->claim->token, identity->device, identity->module,
+        {workspace, sizeof identity->workspace}, {generation, sizeof check->out->entry.generation},
+    };
+
+    secret_digest(parts, sizeof parts / sizeof parts[0], &check->auth->digest_key, digest);
+}
+
+static struct text host_without_port(struct text host)
+{
+    struct text name;
+
+    if (!host.count)
+        return TEXT("");
+    (void)text_cut(host, ':', &name);
+    return name;
+}

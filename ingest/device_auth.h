@@ -1,0 +1,40 @@
+#ifndef PICKET_INGEST_DEVICE_AUTH_H
+#define PICKET_INGEST_DEVICE_AUTH_H
+
+#include "ingest/roster.h"
+
+/* Credential → identity, or a reason. What a stranger is told depends on the verdict alone: an unknown device, a wrong
+ * key and an expired token look and take the same. The reason is for the log and for the device's owner. */
+struct device_auth;
+
+enum device_auth_verdict {
+    DEVICE_AUTH_PASSED,
+    DEVICE_AUTH_UNFIT,    /* 401: the credential does not fit the identity, for whatever reason */
+    DEVICE_AUTH_DISABLED, /* 403: it fits, and the identity is switched off */
+    DEVICE_AUTH_UNREADY,  /* 503: the roster was not read yet */
+};
+
+struct device_auth_claim {
+    struct text token;          /* SharedAccessSignature …; TEXT_NONE when there is none */
+    struct text host;           /* as in the Host header, port and all; names the workspace when the token cannot */
+    struct text device, module; /* whom the sender says it is; valid ids */
+};
+
+struct device_auth_result {
+    enum device_auth_verdict verdict;
+    bool enrolled;                     /* the identity is known, whether or not the credential fits it */
+    bool in_workspace;                 /* `workspace` is known */
+    struct roster_workspace workspace; /* the one that the claim addresses */
+    struct roster_entry entry;         /* when enrolled */
+    int64_t expires_at_s;              /* when passed: what holds a connection open must end it then */
+    struct problem reason;             /* unless passed */
+};
+
+struct device_auth *device_auth_new(struct roster *roster);
+void device_auth_free(struct device_auth *take_auth);
+
+/* Any thread. */
+void device_auth_check(struct device_auth *auth, const struct device_auth_claim *claim, int64_t now_us,
+                       struct device_auth_result *out);
+
+#endif

@@ -1,0 +1,22 @@
+#ifndef PICKET_INGEST_DOOR_H
+#define PICKET_INGEST_DOOR_H
+
+#include "ingest/identity.h"
+#include "runtime/bus.h"
+
+/* What the front door saw: refusals, summed per identity and window of ten seconds, sent to the bus as records of kind
+ * `door` (docs/bus.md) so that an owner can see why nothing arrives. A thread of its own sends them. */
+struct door;
+
+#define DOOR_WINDOW_MS 10000
+#define DOOR_IDENTITIES_MAX 10000 /* per window; what comes beyond is put down to the workspace */
+
+/* `bus` is borrowed until door_close(). `window_ms` is DOOR_WINDOW_MS but in tests. */
+MUST_CHECK enum status door_open(struct bus *bus, uint32_t window_ms, struct door **out, struct problem *why);
+/* Sends what was counted and waits for its outcome, for a few seconds at most. */
+void door_close(struct door *take_door);
+
+/* Counts one refusal. `identity` is one that is enrolled, or has an empty device: then the workspace's sum. Any thread. */
+void door_refused(struct door *door, const struct identity *identity, unsigned code, const char *sentence);
+
+#endif

@@ -1,0 +1,379 @@
+#include "ingest/http_front.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "ingest/ingest_metrics.h"
+#include "runtime/http.h"
+#include "runtime/log.h"
+#include "wire/device_api.h"
+#include "wire/json_writer.h"
+
+#define UNREADY_SECONDS 5
+#define PROPERTY_NAME_MAX 512
+#define HEADER_PREFIX "iothub-"
+
+struct http_front {
+    const struct ingest_settings *settings;
+    struct http_front_parts parts;
+    struct http_server *https, *http;
+};
+
+/* One POST, in its exchange's arena from admission to answer. */
+struct post {
+    struct http_exchange *exchange;
+    struct intake_message message;
+};
+
+enum { ROUTE_OPEN, ROUTE_DEVICE };
+
+static enum status server_open(struct http_front *front, struct problem *why);
+static enum status plain_server_open(struct http_front *front, struct problem *why);
+static bool front_admit(void *context, struct http_exchange *exchange, const struct http_route *route);
+static void health_handle(void *context, struct http_exchange *exchange);
+static void post_handle(void *context, struct http_exchange *exchange);
+static void post_answered(void *context, const struct intake_answer *answer);
+static bool claim_read(struct http_front *front, struct http_exchange *exchange, struct device_auth_claim *out);
+static bool length_fits(struct http_front *front, struct http_exchange *exchange, const struct identity *identity);
+static void refuse_auth(struct http_front *front, struct http_exchange *exchange, const struct device_auth_claim *claim,
+                        const struct device_auth_result *result);
+static void header_note(void *context, struct text name, struct text value);
+
+static const struct http_route routes[] = {
+    {"POST", PICKET_PATH_DEVICE_EVENTS, ROUTE_DEVICE, post_handle},
+    {"POST", PICKET_PATH_MODULE_EVENTS, ROUTE_DEVICE, post_handle},
+    {"GET", "/healthz", ROUTE_OPEN, health_handle},
+};
+
+enum status http_front_open(const struct ingest_settings *settings, const struct http_front_parts *parts,
+                            struct http_front **out, struct problem *why)
+{
+    struct http_front *front = calloc(1, sizeof *front);
+    enum status status = STATUS_OK;
+
+    if (!front)
+        abort();
+    front->settings = settings;
+    front->parts = *parts;
+    if (settings->https_port)
+        status = server_open(front, why);
+    if (!status && settings->http_port)
+        status = plain_server_open(front, why);
+    if (status) {
+        http_front_stop(front);
+        http_front_free(front);
+        return status;
+    }
+    *out = front;
+    return STATUS_OK;
+}
+
+uint16_t http_front_https_port(const struct http_front *front)
+{
+    return front->https ? http_server_port(front->https) : 0;
+}
+
+uint16_t http_front_http_port(const struct http_front *front)
+{
+    return front->http ? http_server_port(front->http) : 0;
+}
+
+void http_front_drain(struct http_front *front)
+{
+    if (front->https)
+        http_server_drain(front->https);
+    if (front->http)
+        http_server_drain(front->http);
+}
+
+void http_front_stop(struct http_front *front)
+{
+    struct http_server *https = front->https, *http = front->http;
+
+    front->https = front->http = NULL;
+    if (https)
+        http_server_close(https);
+    if (http)
+        http_server_close(http);
+}
+
+void http_front_free(struct http_front *take_front)
+{
+    assert(!take_front || (!take_front->https && !take_front->http));
+    free(take_front);
+}
+
+static struct http_server_settings server_settings(struct http_front *front)
+{
+    const struct ingest_settings *settings = front->settings;
+
+    return (struct http_server_settings){
+        .threads = (unsigned)settings->ingest_threads,
+        .connections_max = (unsigned)settings->connections_max,
+        .connections_per_address_max = (unsigned)settings->connections_per_address_max,
+        .request_timeout_ms = (uint32_t)settings->request_timeout_ms,
+        .answer_timeout_ms = (uint32_t)settings->answer_timeout_ms,
+        .body_bytes_max = (size_t)settings->body_bytes_max,
+        .body_budget_bytes = (size_t)settings->body_budget_bytes,
+        .routes = routes,
+        .route_count = sizeof routes / sizeof routes[0],
+        .context = front,
+        .admit = front_admit,
+    };
+}
+
+static enum status server_open(struct http_front *front, struct problem *why)
+{
+    const struct ingest_settings *settings = front->settings;
+    struct http_server_settings server = server_settings(front);
+
+    if (!settings->tls_certificate_file || !settings->tls_certificate_file[0] || !settings->tls_key_file ||
+        !settings->tls_key_file[0])
+        return problem_set(why, STATUS_REJECT,
+                           "https_port is open, so tls_certificate_file and tls_key_file have to be given");
+    server.name = "ingest";
+    server.address = settings->ingest_address;
+    server.port = (uint16_t)settings->https_port;
+    server.tls_certificate_file = settings->tls_certificate_file;
+    server.tls_key_file = settings->tls_key_file;
+    return http_server_open(&server, &front->https, why);
+}
+
+/* Tokens travel in every request, so without TLS they must not leave the host: whatever address is configured. */
+static enum status plain_server_open(struct http_front *front, struct problem *why)
+{
+    struct http_server_settings server = server_settings(front);
+
+    server.name = "ingest-plain";
+    server.address = "127.0.0.1";
+    server.port = (uint16_t)front->settings->http_port;
+    return http_server_open(&server, &front->http, why);
+}
+
+static bool front_admit(void *context, struct http_exchange *exchange, const struct http_route *route)
+{
+    struct http_front *front = context;
+    struct device_auth_claim claim;
+    struct device_auth_result result;
+
+    if (route->role == ROUTE_OPEN)
+        return true;
+    if (!claim_read(front, exchange, &claim))
+        return false;
+    device_auth_check(front->parts.auth, &claim, http_received_at_us(exchange), &result);
+    if (result.verdict != DEVICE_AUTH_PASSED) {
+        refuse_auth(front, exchange, &claim, &result);
+        return false;
+    }
+    struct identity identity = {result.workspace.workspace, claim.device, claim.module};
+    if (!length_fits(front, exchange, &identity))
+        return false;
+    struct post *post = ARENA_NEW(http_arena(exchange), struct post);
+    post->exchange = exchange;
+    post->message.identity = identity;
+    post->message.entry = result.entry;
+    post->message.workspace = result.workspace;
+    http_set_user(exchange, post);
+    return true;
+}
+
+static void health_handle(void *context, struct http_exchange *exchange)
+{
+    (void)context;
+    buf_string(http_reply_body(exchange, "text/plain"), "ok\n");
+    http_answer(exchange);
+}
+
+/* What header_note() collects for one message. */
+struct headers {
+    struct intake_message *message;
+    struct picket_json_writer properties;
+    bool name_too_long, any;
+};
+
+static void post_handle(void *context, struct http_exchange *exchange)
+{
+    struct http_front *front = context;
+    struct post *post = http_user(exchange);
+    struct intake_message *message = &post->message;
+    char properties[PICKET_PROPERTIES_MAX]; /* on the stack: the bus copies it, and the arena would have to clear it */
+    struct headers headers = {.message = message};
+
+    message->transport = TEXT("https");
+    message->body = http_body(exchange);
+    message->received_at_us = http_received_at_us(exchange);
+    message->answered = post_answered;
+    message->context = post;
+    picket_json_write_init(&headers.properties, properties, sizeof properties);
+    picket_json_open_object(&headers.properties);
+    http_headers(exchange, header_note, &headers);
+    picket_json_close_object(&headers.properties);
+    size_t count = picket_json_written(&headers.properties);
+    if (!count || headers.name_too_long) {
+        struct intake_answer answer = {400, "PropertiesTooLarge", "The properties of the message are longer than 16 KiB.",
+                                       0, 0, 0, NULL};
+        ingest_metrics_count_code(answer.code);
+        door_refused(front->parts.door, &message->identity, answer.code, answer.message);
+        post_answered(post, &answer);
+        return;
+    }
+    message->properties = headers.any ? (struct text){properties, count} : TEXT_NONE;
+    intake_take(front->parts.intake, message);
+}
+
+static void post_answered(void *context, const struct intake_answer *answer)
+{
+    struct post *post = context;
+    struct http_exchange *exchange = post->exchange;
+    char receipt[BUS_RECEIPT_SIZE];
+
+    if (answer->receipt) {
+        bus_receipt_print(answer->receipt, receipt);
+        http_code(exchange, answer->code);
+        http_reply_header(exchange, PICKET_HEADER_RECEIPT, receipt);
+    } else {
+        http_reply_error(exchange, answer->code, answer->name, answer->message, answer->line, answer->column);
+        if (answer->retry_after_s)
+            http_retry_after(exchange, answer->retry_after_s);
+    }
+    http_answer(exchange);
+}
+
+/* False: refused, since no identity can have such an id. */
+static bool claim_read(struct http_front *front, struct http_exchange *exchange, struct device_auth_claim *out)
+{
+    struct text module = http_parameter(exchange, "module");
+
+    (void)front;
+    *out = (struct device_auth_claim){
+        .token = http_header(exchange, "Authorization"),
+        .host = http_header(exchange, "Host"),
+        .device = http_parameter(exchange, "device"),
+        .module = module.bytes ? module : TEXT(""),
+    };
+    if (identity_id_valid(out->device) && (!module.bytes || identity_id_valid(module)))
+        return true;
+    ingest_metrics_count_code(400);
+    http_reply_error(exchange, 400, "InvalidId",
+                     "An id has 1 to 128 characters: letters, digits and - : . + % _ # * ? ! ( ) , = @ ; $ '", 0, 0);
+    return false;
+}
+
+/* runtime/http would refuse it as well, but could not put it down to the device. */
+static bool length_fits(struct http_front *front, struct http_exchange *exchange, const struct identity *identity)
+{
+    static const char sentence[] = "The body is longer than this server takes.";
+    struct text length = http_header(exchange, "Content-Length");
+    uint64_t bytes;
+
+    if (!length.count || !text_to_u64(length, &bytes) || bytes <= (uint64_t)front->settings->body_bytes_max)
+        return true;
+    ingest_metrics_count_code(413);
+    door_refused(front->parts.door, identity, 413, sentence);
+    http_reply_error(exchange, 413, "BodyTooLarge", sentence, 0, 0);
+    return false;
+}
+
+static void refuse_auth(struct http_front *front, struct http_exchange *exchange, const struct device_auth_claim *claim,
+                        const struct device_auth_result *result)
+{
+    static struct log_rate rate;
+    unsigned code = 0;
+
+    switch (result->verdict) {
+    case DEVICE_AUTH_UNREADY:
+        ingest_metrics_count_code(503);
+        http_reply_error(exchange, 503, "Unavailable", "The server has not read its list of devices yet; try again.", 0,
+                         0);
+        http_retry_after(exchange, UNREADY_SECONDS);
+        return;
+    case DEVICE_AUTH_UNFIT:
+        code = 401;
+        http_reply_error(exchange, code, "Unauthorized", "The credential does not fit this identity.", 0, 0);
+        http_reply_header(exchange, "WWW-Authenticate", "SharedAccessSignature");
+        break;
+    case DEVICE_AUTH_DISABLED:
+        code = 403;
+        http_reply_error(exchange, code, "DeviceDisabled", "This identity is disabled.", 0, 0);
+        break;
+    case DEVICE_AUTH_PASSED:
+        assert(!"nothing to refuse");
+        return;
+    }
+    ingest_metrics_count_code(code);
+    log_rated(&rate, LOG_WARN, "device.refused", "workspace=%u device=%.*s module=%.*s peer=%s code=%u reason=\"%s\"",
+              result->in_workspace ? (unsigned)result->workspace.workspace : 0, TEXT_ARGS(claim->device),
+              TEXT_ARGS(claim->module), http_peer(exchange), code, result->reason.text);
+    if (!result->in_workspace)
+        return;
+    struct identity identity = {result->workspace.workspace, TEXT(""), TEXT("")};
+    if (result->enrolled) {
+        identity.device = claim->device;
+        identity.module = claim->module;
+    }
+    door_refused(front->parts.door, &identity, code, result->reason.text);
+}
+
+/* Names as IoT Hub gives them in an MQTT topic, so that the same message has the same properties over both. */
+static const struct {
+    struct text header;
+    const char *property;
+} system_properties[] = {
+    {{PICKET_HEADER_MESSAGE_ID, sizeof PICKET_HEADER_MESSAGE_ID - 1}, "$.mid"},
+    {{PICKET_HEADER_CORRELATION_ID, sizeof PICKET_HEADER_CORRELATION_ID - 1}, "$.cid"},
+    {{PICKET_HEADER_CONTENT_TYPE, sizeof PICKET_HEADER_CONTENT_TYPE - 1}, "$.ct"},
+    {{PICKET_HEADER_CONTENT_ENCODING, sizeof PICKET_HEADER_CONTENT_ENCODING - 1}, "$.ce"},
+    {{PICKET_HEADER_INTERFACE_ID, sizeof PICKET_HEADER_INTERFACE_ID - 1}, "$.ifid"},
+    {{"iothub-to", 9}, "$.to"},
+    {{"iothub-userid", 13}, "$.uid"},
+    {{"iothub-creation-time-utc", 24}, "$.ctime"},
+};
+
+static void property_note(struct headers *headers, struct text name, struct text value)
+{
+    char property[PROPERTY_NAME_MAX];
+
+    headers->any = true;
+    for (size_t i = 0; i < sizeof system_properties / sizeof system_properties[0]; i++) {
+        if (text_equal_nocase(name, system_properties[i].header)) {
+            picket_json_write_name(&headers->properties, system_properties[i].property);
+            picket_json_write_string(&headers->properties, value.bytes, value.count);
+            return;
+        }
+    }
+    struct text app_prefix = TEXT(PICKET_HEADER_APP_PREFIX);
+    if (name.count > app_prefix.count &&
+        text_equal_nocase((struct text){name.bytes, app_prefix.count}, app_prefix)) {
+        name.bytes += app_prefix.count;
+        name.count -= app_prefix.count;
+    }
+    if (name.count >= sizeof property) {
+        headers->name_too_long = true;
+        return;
+    }
+    memcpy(property, name.bytes, name.count);
+    property[name.count] = 0;
+    picket_json_write_name(&headers->properties, property);
+    picket_json_write_string(&headers->properties, value.bytes, value.count);
+}
+
+static void header_note(void *context, struct text name, struct text value)
+{
+    struct headers *headers = context;
+    struct intake_message *message = headers->message;
+
+    if (name.count > sizeof HEADER_PREFIX - 1 &&
+        text_equal_nocase((struct text){name.bytes, sizeof HEADER_PREFIX - 1}, TEXT(HEADER_PREFIX))) {
+        property_note(headers, name, value);
+        if (text_equal_nocase(name, TEXT(PICKET_HEADER_MESSAGE_ID)))
+            message->message_id = value;
+        else if (text_equal_nocase(name, TEXT(PICKET_HEADER_CONTENT_TYPE)))
+            message->property_type = value;
+        else if (text_equal_nocase(name, TEXT(PICKET_HEADER_CONTENT_ENCODING)))
+            message->property_encoding = value;
+    } else if (text_equal_nocase(name, TEXT("Content-Type"))) {
+        message->content_type = value;
+    } else if (text_equal_nocase(name, TEXT("Content-Encoding"))) {
+        message->content_coding = value;
+    }
+}

@@ -1,0 +1,50 @@
+#include "ingest/ingest_metrics.h"
+
+#include <stddef.h>
+
+#define BY_CODE(code) \
+    METRIC_LABELLED_INIT("picket_ingest_messages_total", "Messages of devices by the code of their answer.", "code", code)
+
+struct ingest_metrics ingest_metrics = {
+    .messages = {BY_CODE("204"), BY_CODE("400"), BY_CODE("401"), BY_CODE("403"), BY_CODE("413"), BY_CODE("415"),
+                 BY_CODE("429"), BY_CODE("500"), BY_CODE("503"), BY_CODE("other")},
+    .body_bytes = METRIC_COUNTER_INIT("picket_ingest_body_bytes_total", "Bytes of accepted bodies, decompressed."),
+    .messages_in_flight = METRIC_GAUGE_INIT("picket_ingest_messages_in_flight",
+                                            "Messages that wait for the bus to say that they are durable."),
+    .body_bytes_in_flight = METRIC_GAUGE_INIT("picket_ingest_body_bytes_in_flight", "Bytes of their bodies."),
+    .roster_devices = METRIC_GAUGE_INIT("picket_ingest_roster_devices", "Identities in memory."),
+    .roster_age_seconds = METRIC_GAUGE_INIT("picket_ingest_roster_age_seconds",
+                                            "Time since the database last answered for changes of identities."),
+    .roster_unusable_keys = METRIC_COUNTER_INIT("picket_ingest_roster_unusable_keys_total",
+                                                "Stored keys that the master key does not open, as often as read."),
+    .auth_checks = METRIC_COUNTER_INIT("picket_ingest_auth_checks_total", "Tokens whose signature was asked for."),
+    .auth_cache_hits = METRIC_COUNTER_INIT("picket_ingest_auth_cache_hits_total",
+                                           "Of these, tokens that had been verified before."),
+    .door_overflow = METRIC_COUNTER_INIT("picket_ingest_door_overflow_total",
+                                         "Refusals put down to the workspace, since too many identities were refused."),
+};
+
+const unsigned ingest_metrics_codes[INGEST_METRICS_CODES] = {204, 400, 401, 403, 413, 415, 429, 500, 503, 0};
+
+void ingest_metrics_register(void)
+{
+    metric_register(ingest_metrics.messages, INGEST_METRICS_CODES);
+    metric_register(&ingest_metrics.body_bytes, 1);
+    metric_register(&ingest_metrics.messages_in_flight, 1);
+    metric_register(&ingest_metrics.body_bytes_in_flight, 1);
+    metric_register(&ingest_metrics.roster_devices, 1);
+    metric_register(&ingest_metrics.roster_age_seconds, 1);
+    metric_register(&ingest_metrics.roster_unusable_keys, 1);
+    metric_register(&ingest_metrics.auth_checks, 1);
+    metric_register(&ingest_metrics.auth_cache_hits, 1);
+    metric_register(&ingest_metrics.door_overflow, 1);
+}
+
+void ingest_metrics_count_code(unsigned code)
+{
+    size_t i = 0;
+
+    while (i < INGEST_METRICS_CODES - 1 && ingest_metrics_codes[i] != code)
+        i++;
+    metric_add(&ingest_metrics.messages[i], 1);
+}
