@@ -70,8 +70,9 @@ static void log_receive(const rd_kafka_t *rk, int level, const char *facility, c
     enum log_level ours = level <= 3 ? LOG_ERROR : level <= 4 ? LOG_WARN : LOG_DEBUG;
 
     (void)rk;
-    /* A producer is given consumer settings and the other way round, on purpose. */
-    if (strcmp(facility, "CONFWARN") == 0)
+    /* A producer is given consumer settings and the other way round, on purpose; lost connections come to the error
+     * callback as well. */
+    if (strcmp(facility, "CONFWARN") == 0 || strcmp(facility, "FAIL") == 0)
         ours = LOG_DEBUG;
     log_rated(&rate, ours, "bus.kafka", "facility=%s text=\"%s\"", facility, line);
 }

@@ -32,6 +32,7 @@ static void *producer_poll(void *context);
 static void delivery_receive(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque);
 static void error_receive(rd_kafka_t *rk, int error, const char *reason, void *opaque);
 static void producer_break(struct kafka_bus *kafka);
+static void watch_wake(struct kafka_bus *kafka);
 static rd_kafka_headers_t *headers_new(const struct bus_record *record);
 static rd_kafka_error_t *record_produce(struct kafka_producer *producer, const struct bus_record *record,
                                         struct kafka_sent *opaque);
@@ -197,7 +198,7 @@ static void error_receive(rd_kafka_t *rk, int error, const char *reason, void *o
     log_rated(&rate, LOG_WARN, "bus.kafka_error", "error=%s text=\"%s\"", rd_kafka_err2name((rd_kafka_resp_err_t)error),
               reason);
     if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        atomic_store(&kafka->ready, false);
+        watch_wake(kafka);
     if (error != RD_KAFKA_RESP_ERR__FATAL)
         return;
     rd_kafka_fatal_error(rk, fatal, sizeof fatal);
@@ -208,6 +209,11 @@ static void error_receive(rd_kafka_t *rk, int error, const char *reason, void *o
 static void producer_break(struct kafka_bus *kafka)
 {
     atomic_store(&kafka->producer_broken, true);
+    watch_wake(kafka);
+}
+
+static void watch_wake(struct kafka_bus *kafka)
+{
     pthread_mutex_lock(&kafka->lock);
     pthread_cond_signal(&kafka->watch_wakes);
     pthread_mutex_unlock(&kafka->lock);
