@@ -13,7 +13,11 @@ struct picket_json_writer {
     unsigned depth;
     bool failed;
     bool comma; /* the next item needs one in front */
+    bool named; /* a member's name was written and its value comes next */
+    uint64_t objects; /* bit per open level: an object, not an array */
 };
+
+#define PICKET_JSON_WRITE_DEPTH_MAX 64 /* opening more is a failure */
 
 void picket_json_write_init(struct picket_json_writer *writer, char *out, size_t size);
 void picket_json_open_object(struct picket_json_writer *writer);
