@@ -47,6 +47,8 @@ enum status kafka_conf(struct kafka_bus *kafka, const struct kafka_option *optio
     enum status status = option_set(conf, "bootstrap.servers", kafka->brokers, why);
     if (!status)
         status = option_set(conf, "client.id", "picket", why);
+    if (!status) /* devices wait meanwhile, so not the ten seconds of the default */
+        status = option_set(conf, "reconnect.backoff.max.ms", "1000", why);
     for (size_t i = 0; !status && i < count; i++)
         status = option_set(conf, options[i].name, options[i].value, why);
     for (size_t i = 0; !status && i < pair_count; i++)

@@ -127,6 +127,8 @@ static void properties_write(void)
           "share.coordinator.state.topic.min.isr=1\n"
           "group.initial.rebalance.delay.ms=0\n"
           "controlled.shutdown.enable=false\n"
+          "broker.session.timeout.ms=2000\n" /* a killed one is not let in again before that */
+          "broker.heartbeat.interval.ms=500\n"
           "num.network.threads=2\n"
           "num.io.threads=2\n"
           "log.segment.delete.delay.ms=0\n",

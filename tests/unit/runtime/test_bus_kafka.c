@@ -205,7 +205,7 @@ END_TEST
 START_TEST(record_comes_back_with_key_and_headers)
 {
     struct memory memory = empty_memory();
-    open_mock();
+    open_real("headers", PARTITIONS);
     struct bus_reader *reader = open_reader(&memory);
     send_to(&outcomes[0], "1/device", TEXT("a\0b"));
     struct bus_batch batch = take_some(reader);
@@ -222,11 +222,12 @@ START_TEST(record_comes_back_with_key_and_headers)
 }
 END_TEST
 
-static void check_failed_batch_comes_again(void)
+START_TEST(failed_batch_comes_again)
 {
     bool seen[200] = {false};
     struct problem reason;
     struct memory memory = empty_memory();
+    open_real("failed", PARTITIONS);
     struct bus_reader *reader = open_reader(&memory);
     send_numbers(0, 200);
     for (int round = 0; round < 3; round++) {
@@ -238,25 +239,12 @@ static void check_failed_batch_comes_again(void)
     bus_reader_close(reader);
     bus_close(bus);
 }
-
-START_TEST(failed_batch_comes_again_on_a_mock)
-{
-    open_mock();
-    check_failed_batch_comes_again();
-}
-END_TEST
-
-START_TEST(failed_batch_comes_again_on_kafka)
-{
-    open_real("failed", PARTITIONS);
-    check_failed_batch_comes_again();
-}
 END_TEST
 
 START_TEST(reading_begins_where_the_database_says_and_not_before_it_answers)
 {
     struct memory memory = empty_memory();
-    open_mock();
+    open_real("begins", PARTITIONS);
     for (int i = 0; i < 5; i++)
         send_to(&outcomes[i], "one device", TEXT("0"));
     ck_assert(bus_flush(bus, WAIT_MS));
@@ -278,7 +266,7 @@ START_TEST(dropped_partition_is_asked_about_before_it_is_read_again)
 {
     struct memory memory = empty_memory();
     struct problem reason;
-    open_mock();
+    open_real("dropped", PARTITIONS);
     for (int i = 0; i < 5; i++)
         send_to(&outcomes[i], "one device", TEXT("0"));
     ck_assert(bus_flush(bus, WAIT_MS));
@@ -311,7 +299,7 @@ START_TEST(wake_ends_a_take_with_nothing)
     struct memory memory = empty_memory();
     struct bus_batch batch;
     pthread_t thread;
-    open_mock();
+    open_real("woken", PARTITIONS);
     struct bus_reader *reader = open_reader(&memory);
     pthread_create(&thread, NULL, wake, reader);
     ck_assert_int_eq(bus_take(reader, &ever, &batch, &why), STATUS_OK);
@@ -589,8 +577,7 @@ int main(void)
         records_are_read_where_receipts_say_on_a_mock,
         records_are_read_where_receipts_say_on_kafka,
         record_comes_back_with_key_and_headers,
-        failed_batch_comes_again_on_a_mock,
-        failed_batch_comes_again_on_kafka,
+        failed_batch_comes_again,
         reading_begins_where_the_database_says_and_not_before_it_answers,
         dropped_partition_is_asked_about_before_it_is_read_again,
         wake_ends_a_take_with_nothing,
