@@ -14,6 +14,8 @@
 #include "runtime/process.h"
 
 #define JSON_BYTES_MAX (1024 * 1024)
+#define POSTMASTER_BYTES_MAX 4096
+#define NAME_ROOM 64 /* for what stands in the folder */
 #define STAT_START_FIELD 22 /* of /proc/PID/stat, counted from 1 */
 
 static json_t *process_json(struct data_process process);
@@ -26,6 +28,15 @@ const char *data_folder_default(const char *given)
     if (given && *given)
         return given;
     return geteuid() == 0 ? "/var/lib/picket" : "./var";
+}
+
+bool data_folder_whole(const char *folder, char out[DATA_PATH_SIZE])
+{
+    char *whole = realpath(folder, NULL);
+    int count = snprintf(out, DATA_PATH_SIZE, "%s", whole ? whole : folder);
+
+    free(whole);
+    return count < DATA_PATH_SIZE - NAME_ROOM;
 }
 
 void data_folder_path(const char *folder, const char *name, char out[DATA_PATH_SIZE])
@@ -58,6 +69,25 @@ bool data_process_alive(struct data_process process)
     if (process.pid <= 0 || (kill(process.pid, 0) != 0 && errno == ESRCH))
         return false;
     return process.started != 0 && data_process_of(process.pid).started == process.started;
+}
+
+struct data_process data_postgres_process(const char *folder)
+{
+    char path[DATA_PATH_SIZE];
+    struct problem why;
+    struct buf content;
+    struct text line;
+    int64_t pid = 0;
+
+    data_folder_path(folder, "postgres/postmaster.pid", path);
+    buf_init(&content, POSTMASTER_BYTES_MAX);
+    if (process_read_file(path, POSTMASTER_BYTES_MAX, &content, &why) == STATUS_OK) {
+        text_cut(buf_as_text(&content), '\n', &line);
+        if (!text_to_i64(line, &pid))
+            pid = 0;
+    }
+    buf_done(&content);
+    return data_process_of((pid_t)pid);
 }
 
 enum status data_state_load(const char *folder, struct data_state *out, struct problem *why)
@@ -193,6 +223,8 @@ static int64_t start_time_read(char *stat)
     char *at = strrchr(stat, ')');
     int64_t started = 0;
 
+    if (at && at[1] == ' ' && (at[2] == 'Z' || at[2] == 'X'))
+        return 0; /* ended, and its parent has not looked yet */
     for (int field = 2; at && field < STAT_START_FIELD; field++)
         at = strchr(at + 1, ' ');
     if (at) {

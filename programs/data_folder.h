@@ -21,6 +21,8 @@
 
 /* `given`, else ./var, else /var/lib/picket when root. */
 const char *data_folder_default(const char *given);
+/* Its absolute path, without links; the folder as given when it is not there. False when that is too long. */
+bool data_folder_whole(const char *folder, char out[DATA_PATH_SIZE]);
 /* <folder>/<name>; a folder whose path is too long was refused by data_folder_make(). */
 void data_folder_path(const char *folder, const char *name, char out[DATA_PATH_SIZE]);
 
@@ -31,6 +33,8 @@ struct data_process {
 };
 struct data_process data_process_of(pid_t pid);
 bool data_process_alive(struct data_process process);
+/* PostgreSQL's first process, from the file that it holds while it runs. */
+struct data_process data_postgres_process(const char *folder);
 
 #define DATA_PORTS 5
 struct data_state {
