@@ -357,6 +357,7 @@ static enum cli_exit already_running(struct up *up)
     enum status status = up_server_wait_ready(up, READY_MS, &why);
     if (status)
         return cli_end(status, &why);
+    up_enrol_recall(up);
     addresses_print(up, "Picket is running already.");
     return CLI_DONE;
 }

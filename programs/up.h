@@ -92,6 +92,8 @@ MUST_CHECK enum status up_agent_start(struct up *up, struct problem *why);
 
 /* up_enrol.c: the operator's token, this host's device, the first device. */
 MUST_CHECK enum status up_enrol(struct up *up, struct problem *why);
+/* What up_enrol() knew, from an `up` that runs already; leaves it out when that cannot be asked. */
+void up_enrol_recall(struct up *up);
 /* How to send a first message, as a line that works when pasted. */
 MUST_CHECK enum status up_enrol_print_curl(const struct up *up, struct problem *why);
 

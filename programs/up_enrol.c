@@ -41,6 +41,24 @@ enum status up_enrol(struct up *up, struct problem *why)
     return status;
 }
 
+void up_enrol_recall(struct up *up)
+{
+    json_t *written = NULL, *device = NULL;
+    char url[64];
+    struct problem ignored;
+
+    server_url(up, url, sizeof url);
+    if (data_json_read(up_path(up, "operator.json"), &written, &ignored))
+        return;
+    client_close(up->client);
+    up->client = client_new(url, json_string_value(json_object_get(written, "token")), up_path(up, "certificates/ca.pem"));
+    if (client_call(up->client, "GET", "/v1/devices/" FIRST_DEVICE "/connection-string", NULL, &device, &ignored) == STATUS_OK)
+        snprintf(up->first_connection, sizeof up->first_connection, "%s",
+                 json_string_value(json_object_get(device, "connection_string")));
+    json_decref(device);
+    json_decref(written);
+}
+
 enum status up_enrol_print_curl(const struct up *up, struct problem *why)
 {
     char token[SAS_TOKEN_SIZE];
