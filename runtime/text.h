@@ -60,4 +60,7 @@ bool text_hex_decode(struct text encoded, uint8_t *out, size_t count); /* exactl
 /* True when the bytes are well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool text_utf8_valid(struct text bytes);
 
+/* Length, 1 to 4, of the well-formed UTF-8 sequence at the start; 0 when there is none. */
+size_t text_utf8_sequence(struct text bytes);
+
 #endif
