@@ -59,6 +59,7 @@ enum status bus_kafka_open(const struct bus_settings *settings, uint32_t timeout
     pthread_condattr_t attributes;
     pthread_rwlockattr_t rwlock_attributes;
 
+    kafka_threads_known();
     if (!settings->kafka_topic || !*settings->kafka_topic || strlen(settings->kafka_topic) > 249)
         return problem_set(why, STATUS_REJECT, "kafka_topic has to be a name of up to 249 bytes");
     if (mock_brokers <= 0 && (!settings->kafka_brokers || !*settings->kafka_brokers))

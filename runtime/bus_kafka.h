@@ -58,6 +58,9 @@ void kafka_conf_log(rd_kafka_conf_t *conf);
 MUST_CHECK enum status kafka_topic_check(struct kafka_bus *kafka, rd_kafka_t *rk, int64_t deadline_ms,
                                          struct problem *why);
 
+/* bus_kafka_threads.c: call before anything of librdkafka, so that the linker takes what ThreadSanitizer needs. */
+void kafka_threads_known(void);
+
 /* bus_kafka_send.c */
 MUST_CHECK enum status kafka_producer_open(struct kafka_bus *kafka, struct kafka_producer **out, struct problem *why);
 /* Fails what it still has. */

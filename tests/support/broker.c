@@ -9,6 +9,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "runtime/bus_kafka.h"
 #include "runtime/clock.h"
 #include "tests/support/keeper.h"
 #include "tests/support/program.h"
@@ -154,6 +155,8 @@ static void wait_until_it_answers(void)
     char reason[256];
     const struct rd_kafka_metadata *metadata = NULL;
     int64_t deadline_ms = clock_monotonic_ms() + KEEPER_WAIT_MS;
+
+    kafka_threads_known();
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
     rd_kafka_conf_set(conf, "bootstrap.servers", broker.bootstrap, reason, sizeof reason);
