@@ -1,11 +1,11 @@
 #include "ingest/decode.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "runtime/process.h"
+#include "tests/support/check_main.h"
 #include "tests/support/classic_message.h"
 
 #define DEPTH 64
@@ -216,14 +216,5 @@ int main(void)
         classic_message_has_identity,
         messages_of_real_agents_pass,
     };
-    Suite *suite = suite_create("ingest/decode");
-    TCase *tcase = tcase_create("all");
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return CHECK_MAIN("ingest/decode", tests);
 }

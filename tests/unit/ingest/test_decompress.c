@@ -1,10 +1,11 @@
 #include "ingest/decompress.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 #include <zlib.h>
 #include <zstd.h>
+
+#include "tests/support/check_main.h"
 
 #define LIMIT 262144
 
@@ -208,15 +209,7 @@ int main(void)
         something_behind_the_end_is_broken,
         another_format_is_broken,
     };
-    Suite *suite = suite_create("ingest/decompress");
-    TCase *tcase = tcase_create("all");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    const struct check_suite suite = {.name = "ingest/decompress", .tests = tests, .count = sizeof tests / sizeof *tests,
+                                     .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+    return check_main(&suite);
 }

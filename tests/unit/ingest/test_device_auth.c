@@ -1,12 +1,12 @@
 #include "ingest/device_auth.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "ingest/ingest_metrics.h"
 #include "ingest/sas.h"
 #include "runtime/secret.h"
+#include "tests/support/check_main.h"
 #include "tests/support/device_token.h"
 
 #define NOW_S 1767348000
@@ -351,15 +351,7 @@ int main(void)
         identity_without_keys_is_unfit,
         nobody_is_unknown_before_the_roster_was_read,
     };
-    Suite *suite = suite_create("ingest/device_auth");
-    TCase *tcase = tcase_create("all");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    const struct check_suite suite = {.name = "ingest/device_auth", .tests = tests, .count = sizeof tests / sizeof *tests,
+                                     .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+    return check_main(&suite);
 }

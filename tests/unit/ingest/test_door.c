@@ -1,12 +1,12 @@
 #include "ingest/door.h"
 
-#include <check.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "ingest/ingest_metrics.h"
 #include "runtime/clock.h"
+#include "tests/support/check_main.h"
 #include "tests/support/taker.h"
 
 #define LONG_MS 600000
@@ -171,16 +171,7 @@ int main(void)
         longest_sentence_of_the_worst_bytes_fits,
         door_that_saw_nothing_sends_nothing,
     };
-    Suite *suite = suite_create("ingest/door");
-    TCase *tcase = tcase_create("all");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    const struct check_suite suite = {.name = "ingest/door", .tests = tests, .count = sizeof tests / sizeof *tests,
+                                     .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+    return check_main(&suite);
 }

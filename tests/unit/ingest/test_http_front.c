@@ -1,6 +1,5 @@
 #include "ingest/http_front.h"
 
-#include <check.h>
 #include <jansson.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include "runtime/clock.h"
 #include "runtime/secret.h"
 #include "tests/support/certificate.h"
+#include "tests/support/check_main.h"
 #include "tests/support/classic_message.h"
 #include "tests/support/device_token.h"
 #include "tests/support/http_client.h"
@@ -520,16 +520,7 @@ int main(void)
         stop_answers_those_who_wait_and_frees_nothing_early,
         tls_port_needs_certificate_and_key,
     };
-    Suite *suite = suite_create("ingest/http_front");
-    TCase *tcase = tcase_create("all");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    const struct check_suite suite = {.name = "ingest/http_front", .tests = tests, .count = sizeof tests / sizeof *tests,
+                                     .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+    return check_main(&suite);
 }

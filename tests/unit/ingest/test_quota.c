@@ -1,8 +1,9 @@
 #include "ingest/quota.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tests/support/check_main.h"
 
 #define NOW_US 1767348000000000
 #define US_PER_S 1000000
@@ -154,15 +155,7 @@ int main(void)
         devices_modules_and_workspaces_have_budgets_of_their_own,
         many_resting_devices_do_not_free_a_busy_one,
     };
-    Suite *suite = suite_create("ingest/quota");
-    TCase *tcase = tcase_create("all");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    const struct check_suite suite = {.name = "ingest/quota", .tests = tests, .count = sizeof tests / sizeof *tests,
+                                     .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+    return check_main(&suite);
 }

@@ -1,12 +1,12 @@
 #include "ingest/roster.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "runtime/secret.h"
+#include "tests/support/check_main.h"
 
 static struct roster *roster;
 static struct problem why;
@@ -223,16 +223,7 @@ int main(void)
         hosts_name_workspaces_and_others_go_to_the_one_without,
         lookups_go_on_while_the_loader_writes,
     };
-    Suite *suite = suite_create("ingest/roster");
-    TCase *tcase = tcase_create("all");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    const struct check_suite suite = {.name = "ingest/roster", .tests = tests, .count = sizeof tests / sizeof *tests,
+                                     .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+    return check_main(&suite);
 }

@@ -1,6 +1,5 @@
 #include "ingest/roster_loader.h"
 
-#include <check.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "runtime/clock.h"
 #include "runtime/db.h"
 #include "runtime/process.h"
+#include "tests/support/check_main.h"
 #include "tests/support/database.h"
 #include "tests/support/migrate.h"
 
@@ -301,6 +301,18 @@ START_TEST(more_identities_than_one_fetch_are_read)
 }
 END_TEST
 
+/* As `picket migrate` leaves it. */
+static enum status schema_number_write(void)
+{
+    enum status status = db_open(database_conninfo(), NULL, "test", &owner, &why);
+
+    if (!status)
+        status = db_query(owner, "INSERT INTO picket.migration (number, name, digest) VALUES (4, 'people', '') "
+                                 "ON CONFLICT DO NOTHING", NULL, 0, QUERY_MS, NULL, &why);
+    db_close(owner);
+    return status;
+}
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -315,24 +327,13 @@ int main(void)
         key_under_another_master_key_is_no_key,
         more_identities_than_one_fetch_are_read,
     };
-    Suite *suite = suite_create("ingest/roster_loader");
-    TCase *tcase = tcase_create("all");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
+    const struct check_suite suite = {.name = "ingest/roster_loader", .tests = tests, .count = sizeof tests / sizeof *tests,
+                                     .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+
     database_start(DATABASE_FAST);
-    if (migrate_all(database_conninfo(), &why)) {
+    if (migrate_all(database_conninfo(), &why) || secret_init(&why) || schema_number_write()) {
         fprintf(stderr, "%s\n", why.text);
         return EXIT_FAILURE;
     }
-    setup();
-    sql(owner, "INSERT INTO picket.migration (number, name, digest) VALUES (4, 'people', '') ON CONFLICT DO NOTHING");
-    teardown();
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main(&suite);
 }
