@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs fuzzers: FOLDER with the programs, SECONDS for each, then their names. Corpora grow under build/fuzz/corpus; an
-# input that crashes one is kept beside them. One line each; exit 1 when one found something, 2 when none could run.
+# input that crashes one is kept beside them. One line each; exit 1 when one found something, 2 when one
+# could not run.
 set -u
 folder=${1:?folder of the fuzzers} seconds=${2:?seconds for each}
 shift 2
@@ -8,6 +9,7 @@ shift 2
 corpora=build/fuzz/corpus
 bad=0
 for name in "$@"; do
+    [ -x "$folder/$name" ] || { echo "fuzz: $folder/$name is not built" >&2; exit 2; }
     corpus=$corpora/$name found=$corpora/found/$name
     mkdir -p "$corpus" "$found"
     seeds=()

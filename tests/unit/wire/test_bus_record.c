@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/check_main.h"
 #include "wire/limits.h"
 
 #define SPAN(literal) {(literal), sizeof(literal) - 1}
@@ -174,14 +175,6 @@ int main(void)
         unknown_headers_are_ignored,
         the_key_is_workspace_and_device,
     };
-    Suite *suite = suite_create("wire/bus_record");
-    TCase *tcase = tcase_create("all");
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+
+    return CHECK_MAIN("wire/bus_record", tests);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/support/check_main.h"
 #include "tests/support/json_oracle.h"
 
 #define SAMPLE_BYTES_MAX (1024 * 1024)
@@ -480,15 +481,6 @@ int main(void)
         unescaping_replaces_what_cannot_be_stored_and_flags_it,
         a_name_is_known_however_it_is_escaped,
     };
-    Suite *suite = suite_create("wire/json_reader");
-    TCase *tcase = tcase_create("all");
-    tcase_set_timeout(tcase, 60);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+
+    return CHECK_MAIN("wire/json_reader", tests);
 }

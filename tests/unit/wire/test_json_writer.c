@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/check_main.h"
+
 static char out[4096];
 static struct picket_json_writer writer;
 
@@ -235,14 +237,6 @@ int main(void)
         calls_out_of_place_are_remembered_as_a_failure,
         the_deepest_nesting_allowed_is_written,
     };
-    Suite *suite = suite_create("wire/json_writer");
-    TCase *tcase = tcase_create("all");
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+
+    return CHECK_MAIN("wire/json_writer", tests);
 }
