@@ -532,7 +532,7 @@ static enum status shards_ask(struct direct_reader *reader, int64_t *next_ask_ms
         int64_t next_offset = 0;
         if (shard->assigned)
             continue;
-        if (shard->ask_after_ms <= clock_monotonic_ms()) {
+        if (shard->ask_after_ms <= clock_monotonic_ms() && !reader->woken) {
             pthread_mutex_unlock(&direct->lock);
             status = hooks->assigned(hooks->context, i, &next_offset, why);
             if (status == STATUS_RETRY)

@@ -32,6 +32,7 @@ struct kafka_reader {
     rd_kafka_queue_t *queue;
     struct kafka_partition *partitions;
     int32_t partition_count;
+    int32_t ask_first; /* where the next round of questions begins */
     rd_kafka_message_t **messages; /* of the batch that is collected or out */
     size_t message_count, message_room, message_bytes;
     struct arena arena; /* records and headers of the batch */
@@ -272,18 +273,28 @@ static struct kafka_partition *partition_at(struct kafka_reader *reader, int32_t
     return &reader->partitions[number];
 }
 
-/* Asks about each partition that is due; says when the next one is. */
+/* Asks about each partition that is due; says when the next one is. Ends with the first refusal, because a hook whose
+ * database is away may cost its time limit each time; the next call begins behind that partition. */
 static int64_t partitions_ask(struct kafka_reader *reader)
 {
-    int64_t next_ask_ms = INT64_MAX;
+    int64_t next_ask_ms = INT64_MAX, now_ms = clock_monotonic_ms();
+    bool refused = false;
 
-    for (int32_t i = 0; i < reader->partition_count; i++) {
-        if (!reader->partitions[i].ours || reader->partitions[i].fetching)
+    for (int32_t i = 0, first = reader->ask_first; i < reader->partition_count; i++) {
+        int32_t number = (first + i) % reader->partition_count;
+        struct kafka_partition *partition = &reader->partitions[number];
+        if (!partition->ours || partition->fetching)
             continue;
-        if (reader->partitions[i].ask_after_ms <= clock_monotonic_ms())
-            partition_ask(reader, i);
-        if (!reader->partitions[i].fetching && reader->partitions[i].ask_after_ms < next_ask_ms)
-            next_ask_ms = reader->partitions[i].ask_after_ms;
+        if (refused && partition->ask_after_ms < now_ms + BUS_ASSIGN_RETRY_MS)
+            partition->ask_after_ms = now_ms + BUS_ASSIGN_RETRY_MS;
+        if (partition->ask_after_ms <= now_ms && !atomic_load(&reader->woken)) {
+            partition_ask(reader, number);
+            refused = !partition->fetching;
+            now_ms = clock_monotonic_ms();
+            reader->ask_first = number + 1;
+        }
+        if (!partition->fetching && partition->ask_after_ms < next_ask_ms)
+            next_ask_ms = partition->ask_after_ms;
     }
     return next_ask_ms;
 }

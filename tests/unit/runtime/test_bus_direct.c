@@ -1,12 +1,12 @@
 #include "runtime/bus.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "runtime/clock.h"
+#include "tests/support/check_main.h"
 
 #define WAIT_MS 10000
 #define OUTCOMES_MAX 4096
@@ -493,15 +493,8 @@ int main(void)
         records_wait_until_the_reader_knows_where_it_stands,
         every_sender_of_many_threads_is_told_exactly_once,
     };
-    Suite *suite = suite_create("runtime/bus_direct");
-    TCase *tcase = tcase_create("all");
-    tcase_set_timeout(tcase, 60);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main(&(const struct check_suite){.name = "runtime/bus_direct",
+                                                  .tests = tests,
+                                                  .count = sizeof tests / sizeof *tests,
+                                                  .timeout_seconds = 60});
 }

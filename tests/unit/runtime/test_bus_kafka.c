@@ -1,6 +1,5 @@
 #include "runtime/bus.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include "runtime/bus_kafka.h"
 #include "runtime/clock.h"
 #include "tests/support/broker.h"
+#include "tests/support/check_main.h"
 
 #define WAIT_MS 30000
 #define PARTITIONS 4
@@ -593,16 +593,9 @@ int main(void)
         what_was_acknowledged_survives_a_killed_broker,
         settings_that_would_weaken_promises_are_refused,
     };
-    Suite *suite = suite_create("runtime/bus_kafka");
-    TCase *tcase = tcase_create("all");
-    tcase_set_timeout(tcase, 120);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
     broker_start();
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main(&(const struct check_suite){.name = "runtime/bus_kafka",
+                                                  .tests = tests,
+                                                  .count = sizeof tests / sizeof *tests,
+                                                  .timeout_seconds = 120});
 }

@@ -1,6 +1,5 @@
 #include "runtime/db.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 
 #include "runtime/buf.h"
 #include "runtime/clock.h"
+#include "tests/support/check_main.h"
 #include "tests/support/database.h"
 
 #define WAIT_MS 10000
@@ -451,17 +451,11 @@ int main(void)
         lost_server_fails_a_copy_under_way,
         silent_server_costs_a_deadline_and_not_a_thread,
     };
-    Suite *suite = suite_create("runtime/db");
-    TCase *tcase = tcase_create("all");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
     database_start(DATABASE_DURABLE);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main(&(const struct check_suite){.name = "runtime/db",
+                                                  .tests = tests,
+                                                  .count = sizeof tests / sizeof *tests,
+                                                  .setup = setup,
+                                                  .teardown = teardown,
+                                                  .timeout_seconds = 60});
 }
