@@ -22,6 +22,7 @@
 #define DEVICES 256
 #define REQUEST_SIZE 16384
 #define BROKERS 1
+#define ROUNDS 3 /* in turns, and the middle counts: neighbours on the machine come and go */
 #define PORT_FIRST 39100
 #define PORTS 100
 
@@ -178,11 +179,18 @@ static unsigned argument(char **arguments, int count, int index, unsigned otherw
     return index < count ? (unsigned)strtoul(arguments[index], NULL, 10) : otherwise;
 }
 
+static int ratio_compare(const void *a, const void *b)
+{
+    const double *left = a, *right = b;
+    return (*left > *right) - (*left < *right);
+}
+
 int main(int count, char **arguments)
 {
-    unsigned seconds = argument(arguments, count, 1, 5), threads = argument(arguments, count, 3, 2);
+    unsigned seconds = argument(arguments, count, 1, 2), threads = argument(arguments, count, 3, 2);
     struct parts parts = {0};
     struct problem why;
+    double ratios[ROUNDS];
 
     if (!seconds || !threads || secret_init(&why))
         return 2;
@@ -190,13 +198,16 @@ int main(int count, char **arguments)
     load.connections = argument(arguments, count, 2, 256);
     load.build = request_write;
     requests_make();
-    double bare = measure_bare(threads);
     parts_open(&parts, threads);
-    double ingest = measure("ingest", http_front_http_port(parts.front));
+    for (size_t i = 0; i < ROUNDS; i++) {
+        double bare = measure_bare(threads);
+        ratios[i] = measure("ingest", http_front_http_port(parts.front)) / bare;
+    }
     parts_close(&parts);
     printf("auth       checks=%" PRId64 " cache_hits=%" PRId64 "\n", metric_get(&ingest_metrics.auth_checks),
            metric_get(&ingest_metrics.auth_cache_hits));
-    printf("ratio      ingest_to_bare=%.2f limit=%.2f %s\n", ingest / bare, RATIO_MIN,
-           ingest / bare >= RATIO_MIN ? "met" : "MISSED");
-    return ingest / bare >= RATIO_MIN ? 0 : 1;
+    qsort(ratios, ROUNDS, sizeof ratios[0], ratio_compare);
+    double ratio = ratios[ROUNDS / 2];
+    printf("ratio      ingest_to_bare=%.2f limit=%.2f %s\n", ratio, RATIO_MIN, ratio >= RATIO_MIN ? "met" : "MISSED");
+    return ratio >= RATIO_MIN ? 0 : 1;
 }

@@ -1,31 +1,33 @@
 #include "ingest/decompress.h"
 
-#include <stdlib.h>
-
 #include <zlib.h>
 #include <zstd.h>
 
+#include "runtime/arena.h"
 #include "tests/support/check_main.h"
 
 #define LIMIT 262144
 
 static struct buf out;
+static struct arena arena; /* of what the tests make */
 
 static void setup(void)
 {
     buf_init(&out, LIMIT);
+    arena_init(&arena);
 }
 
 static void teardown(void)
 {
     buf_done(&out);
+    arena_done(&arena);
 }
 
 static struct text pack(int window_bits, struct text plain)
 {
     z_stream stream = {0};
     size_t room = plain.count + 1000;
-    unsigned char *packed = malloc(room), *copy = malloc(plain.count + 1);
+    unsigned char *packed = ARENA_ARRAY(&arena, unsigned char, room), *copy = ARENA_ARRAY(&arena, unsigned char, plain.count + 1);
 
     memcpy(copy, plain.bytes, plain.count);
     ck_assert_int_eq(deflateInit2(&stream, 9, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY), Z_OK);
@@ -36,14 +38,13 @@ static struct text pack(int window_bits, struct text plain)
     ck_assert_int_eq(deflate(&stream, Z_FINISH), Z_STREAM_END);
     struct text result = {(char *)packed, stream.total_out};
     deflateEnd(&stream);
-    free(copy);
     return result;
 }
 
 static struct text pack_zstd(struct text plain)
 {
     size_t room = ZSTD_compressBound(plain.count);
-    char *packed = malloc(room);
+    char *packed = ARENA_ARRAY(&arena, char, room);
     size_t count = ZSTD_compress(packed, room, plain.bytes, plain.count, 3);
 
     ck_assert(!ZSTD_isError(count));
@@ -52,7 +53,7 @@ static struct text pack_zstd(struct text plain)
 
 static struct text filled(size_t count, char byte)
 {
-    char *bytes = malloc(count);
+    char *bytes = ARENA_ARRAY(&arena, char, count);
 
     memset(bytes, byte, count);
     return (struct text){bytes, count};

@@ -315,7 +315,8 @@ END_TEST
 
 START_TEST(body_up_to_the_limit_passes_and_longer_is_413)
 {
-    struct text longest = {calloc(1, PICKET_BODY_MAX + 1), PICKET_BODY_MAX};
+    static char bytes[PICKET_BODY_MAX + 1];
+    struct text longest = {bytes, PICKET_BODY_MAX};
     const char *headers = headers_of("localhost/devices/d1", key, "Content-Type: application/x-bytes\r\n");
 
     ck_assert_uint_eq(post(EVENTS_PATH, headers, longest), 204);
