@@ -5,9 +5,9 @@
 /* Where the pass stands in a message that may bear an identity. Anything else is only checked. */
 enum place {
     PLACE_ELSEWHERE,
-    PLACE_EVENTS,         /* the value of the top-level Events comes next */
-    PLACE_SEQUENCE,       /* the value of the top-level Sequence */
-    PLACE_EVENT_ID,       /* the value of Id of one of the events */
+    PLACE_EVENTS,   /* the value of the top-level Events comes next */
+    PLACE_SEQUENCE, /* the value of the top-level Sequence */
+    PLACE_EVENT_ID, /* the value of Id of one of the events */
 };
 
 static bool says_json(struct text type);

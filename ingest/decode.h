@@ -17,8 +17,8 @@ struct decoded {
     unsigned line, column; /* of what is wrong, from 1; 0 when all is well */
 };
 
-/* Whether the body says that it is JSON: any of the three says application/json or …+json, whatever parameters follow;
- * or no type is given and the first byte after blanks is { or [.
+/* Whether the body says that it is JSON: any of the three says application/json or …+json, whatever parameters
+ * follow; or no type is given and the first byte after blanks is { or [.
  *
  * application/octet-stream in `content_type` counts as no type: the C SDK sends it with every message over HTTPS,
  * whatever the body is. As a property it was chosen by the sender, and counts. IoT Hub's batch type

@@ -155,7 +155,8 @@ static bool signature_fits(const struct check *check, const struct roster_keys *
 static void token_digest(const struct check *check, uint8_t digest[SECRET_DIGEST_BYTES])
 {
     const struct identity *identity = &check->identity;
-    const char *workspace = (const char *)&identity->workspace, *generation = (const char *)&check->out->entry.generation;
+    const char *workspace = (const char *)&identity->workspace;
+    const char *generation = (const char *)&check->out->entry.generation;
     const struct text parts[] = {
         check->claim->token, identity->device, identity->module,
         {workspace, sizeof identity->workspace}, {generation, sizeof check->out->entry.generation},

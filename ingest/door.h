@@ -16,7 +16,8 @@ MUST_CHECK enum status door_open(struct bus *bus, uint32_t window_ms, struct doo
 /* Sends what was counted and waits for its outcome, for a few seconds at most. */
 void door_close(struct door *take_door);
 
-/* Counts one refusal. `identity` is one that is enrolled, or has an empty device: then the workspace's sum. Any thread. */
+/* Counts one refusal. `identity` is one that is enrolled, or has an empty device: then the workspace's sum.
+ * Any thread. */
 void door_refused(struct door *door, const struct identity *identity, unsigned code, const char *sentence);
 
 #endif

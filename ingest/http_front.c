@@ -33,7 +33,7 @@ static bool front_admit(void *context, struct http_exchange *exchange, const str
 static void health_handle(void *context, struct http_exchange *exchange);
 static void post_handle(void *context, struct http_exchange *exchange);
 static void post_answered(void *context, const struct intake_answer *answer);
-static bool claim_read(struct http_front *front, struct http_exchange *exchange, struct device_auth_claim *out);
+static bool claim_read(struct http_exchange *exchange, struct device_auth_claim *out);
 static bool length_fits(struct http_front *front, struct http_exchange *exchange, const struct identity *identity);
 static void refuse_auth(struct http_front *front, struct http_exchange *exchange, const struct device_auth_claim *claim,
                         const struct device_auth_result *result);
@@ -158,7 +158,7 @@ static bool front_admit(void *context, struct http_exchange *exchange, const str
 
     if (route->role == ROUTE_OPEN)
         return true;
-    if (!claim_read(front, exchange, &claim))
+    if (!claim_read(exchange, &claim))
         return false;
     device_auth_check(front->parts.auth, &claim, http_received_at_us(exchange), &result);
     if (result.verdict != DEVICE_AUTH_PASSED) {
@@ -210,8 +210,8 @@ static void post_handle(void *context, struct http_exchange *exchange)
     picket_json_close_object(&headers.properties);
     size_t count = picket_json_written(&headers.properties);
     if (!count || headers.name_too_long) {
-        struct intake_answer answer = {400, "PropertiesTooLarge", "The properties of the message are longer than 16 KiB.",
-                                       0, 0, 0, NULL};
+        struct intake_answer answer = {400, "PropertiesTooLarge",
+                                       "The properties of the message are longer than 16 KiB.", 0, 0, 0, NULL};
         ingest_metrics_count_code(answer.code);
         door_refused(front->parts.door, &message->identity, answer.code, answer.message);
         post_answered(post, &answer);
@@ -240,11 +240,10 @@ static void post_answered(void *context, const struct intake_answer *answer)
 }
 
 /* False: refused, since no identity can have such an id. */
-static bool claim_read(struct http_front *front, struct http_exchange *exchange, struct device_auth_claim *out)
+static bool claim_read(struct http_exchange *exchange, struct device_auth_claim *out)
 {
     struct text module = http_parameter(exchange, "module");
 
-    (void)front;
     *out = (struct device_auth_claim){
         .token = http_header(exchange, "Authorization"),
         .host = http_header(exchange, "Host"),

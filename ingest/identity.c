@@ -33,8 +33,8 @@ uint64_t identity_hash(const struct identity *identity)
     return hash ^ hash >> 32;
 }
 
-/* Eight bytes a step: ids are looked up for every message, and byte-wise hashes showed in profiles elsewhere. The length
- * goes in as well, so that "ab" with "c" is not "a" with "bc". */
+/* Eight bytes a step, since ids are looked up several times for every message. The length goes in as well, so that "ab"
+ * with "c" is not "a" with "bc". */
 static uint64_t mix(uint64_t hash, struct text text)
 {
     size_t at = 0;

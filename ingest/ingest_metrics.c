@@ -2,8 +2,9 @@
 
 #include <stddef.h>
 
-#define BY_CODE(code) \
-    METRIC_LABELLED_INIT("picket_ingest_messages_total", "Messages of devices by the code of their answer.", "code", code)
+#define BY_CODE(code)                                                                                        \
+    METRIC_LABELLED_INIT("picket_ingest_messages_total", "Messages of devices by the code of their answer.", \
+                         "code", code)
 
 struct ingest_metrics ingest_metrics = {
     .messages = {BY_CODE("204"), BY_CODE("400"), BY_CODE("401"), BY_CODE("403"), BY_CODE("413"), BY_CODE("415"),

@@ -122,14 +122,20 @@ static void quota_limits(const struct intake *intake, const struct intake_messag
                                       : whole->bytes_per_second;
 }
 
+/* Not the time of receipt: a wall clock that is set back would close the door until it has caught up. */
+static int64_t quota_now_us(void)
+{
+    return clock_monotonic_ms() * 1000;
+}
+
 static bool quota_passes(struct intake *intake, const struct intake_message *message)
 {
     struct quota_limits device, workspace;
     char sentence[160];
 
     quota_limits(intake, message, &device, &workspace);
-    unsigned seconds = quota_take(intake->quota, &message->identity, &device, &workspace, message->body.count,
-                                  message->received_at_us);
+    unsigned seconds =
+        quota_take(intake->quota, &message->identity, &device, &workspace, message->body.count, quota_now_us());
     if (!seconds)
         return true;
     snprintf(sentence, sizeof sentence,
@@ -162,7 +168,7 @@ static bool body_unwrap(struct intake *intake, const struct intake_message *mess
     if (unwrapped->count > message->body.count) {
         quota_limits(intake, message, &device, &workspace);
         quota_charge(intake->quota, &message->identity, &device, &workspace, unwrapped->count - message->body.count,
-                     message->received_at_us);
+                     quota_now_us());
     }
     return true;
 }

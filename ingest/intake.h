@@ -5,7 +5,8 @@
 #include "ingest/ingest.h"
 #include "ingest/roster.h"
 
-/* The one way in, for every front: quota → decompress → decode → bus → answer. The sender was authenticated before. */
+/* The one way in, for every front: quota → decompress → decode → bus → answer. The sender was
+ * authenticated before. */
 struct intake;
 
 struct intake_answer {

@@ -145,7 +145,8 @@ static int64_t wait_us(const struct claim *claim, int64_t now_us)
         return 0;
     /* One message more than full, and it would have to wait: so a burst is exactly QUOTA_BURST_S times the rate. */
     if (claim->limits->messages_per_second > 0)
-        messages_us = claim->bucket->messages_full_us - now_us + US_PER_S / claim->limits->messages_per_second - BURST_US;
+        messages_us =
+            claim->bucket->messages_full_us - now_us + US_PER_S / claim->limits->messages_per_second - BURST_US;
     if (claim->limits->bytes_per_second > 0)
         bytes_us = claim->bucket->bytes_full_us - now_us - BURST_US + 1;
     int64_t longer_us = messages_us > bytes_us ? messages_us : bytes_us;

@@ -397,6 +397,6 @@ static int host_compare(const void *a, const void *b)
         return order;
     if (left->name.count != right->name.count)
         return left->name.count < right->name.count ? -1 : 1;
-    return left->workspace.workspace < right->workspace.workspace ? -1
-                                                                  : left->workspace.workspace > right->workspace.workspace;
+    return (left->workspace.workspace > right->workspace.workspace) -
+           (left->workspace.workspace < right->workspace.workspace);
 }

@@ -151,7 +151,8 @@ static enum status schema_check(struct roster_loader *loader, struct problem *wh
     int64_t number = db_i64(rows, 0, 0);
     db_rows_free(rows);
     if (number < ROSTER_SCHEMA_NEEDED)
-        return problem_set(why, STATUS_FAULT, "the database is at migration %lld, this build needs %d; run picket migrate",
+        return problem_set(why, STATUS_FAULT,
+                           "the database is at migration %lld, this build needs %d; run picket migrate",
                            (long long)number, ROSTER_SCHEMA_NEEDED);
     loader->schema_checked = true;
     return STATUS_OK;

@@ -10,8 +10,8 @@ struct roster_loader;
 
 #define ROSTER_SCHEMA_NEEDED 4 /* the number of the migration that this build reads */
 
-/* Starts the thread; the first reading is its work too, so this never waits for the database. `roster` is borrowed until
- * roster_loader_close(). STATUS_REJECT: `conninfo` is malformed. Tells readiness as the part "ingest.roster". */
+/* Starts the thread; the first reading is its work too, so this never waits for the database. `roster` is borrowed
+ * until roster_loader_close(). STATUS_REJECT: `conninfo` is malformed. Tells readiness as the part "ingest.roster". */
 MUST_CHECK enum status roster_loader_open(const char *conninfo, const struct secret_master *master,
                                           struct roster *roster, struct roster_loader **out, struct problem *why);
 void roster_loader_close(struct roster_loader *take_loader);

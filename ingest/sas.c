@@ -44,7 +44,8 @@ bool sas_covers(const struct sas *sas, struct text device, struct text module)
     char room[TIMES_ESCAPED_MAX][DECODED_MAX];
     struct text resource = sas->resource;
 
-    /* Each reading is tried as a whole. An id may itself contain '%', so the one with the fewest escapes comes first. */
+    /* Each reading is tried as a whole. An id may itself contain '%', so the one with the fewest escapes
+     * comes first. */
     for (int times = 0;; times++) {
         struct text host, path = text_cut(resource, '/', &host);
         if (host.count && path_covers(path, device, module))

@@ -37,9 +37,9 @@ const struct setting ingest_settings_table[] = {
     SETTING_INT(struct ingest_settings, bytes_per_second, 4 * MIB, 0, 1024LL * MIB,
                 "Bytes a second that one device may send, unless its own limit says otherwise; 0 sets no limit."),
     SETTING_INT(struct ingest_settings, workspace_messages_per_second, 0, 0, 100000000,
-                "Messages a second of all devices of a workspace, unless its own limit says otherwise; 0 sets no limit."),
+                "Messages a second of all devices of a workspace, unless it has a limit of its own; 0 sets no limit."),
     SETTING_INT(struct ingest_settings, workspace_bytes_per_second, 0, 0, 1024LL * 1024 * MIB,
-                "Bytes a second of all devices of a workspace, unless its own limit says otherwise; 0 sets no limit."),
+                "Bytes a second of all devices of a workspace, unless it has a limit of its own; 0 sets no limit."),
     SETTING_INT(struct ingest_settings, roster_max, 2000000, 1, 20000000,
                 "Identities kept in memory at most; each takes up to about 300 bytes."),
 };

@@ -4,7 +4,8 @@
 #include "runtime/secret.h"
 
 /* Tokens that were verified, by a keyed digest of the token and everything it was verified for (the key's generation
- * included, so that a changed key needs no clean-up here). Bounded; the entry that expires first makes room. Any thread. */
+ * included, so that a changed key needs no clean-up here). Bounded; the entry that expires first makes room. Any
+ * thread. */
 struct token_cache;
 
 struct token_cache *token_cache_new(size_t entries_max); /* rounded up to a power of two */

@@ -27,7 +27,8 @@ static struct text pack(int window_bits, struct text plain)
 {
     z_stream stream = {0};
     size_t room = plain.count + 1000;
-    unsigned char *packed = ARENA_ARRAY(&arena, unsigned char, room), *copy = ARENA_ARRAY(&arena, unsigned char, plain.count + 1);
+    unsigned char *packed = ARENA_ARRAY(&arena, unsigned char, room);
+    unsigned char *copy = ARENA_ARRAY(&arena, unsigned char, plain.count + 1);
 
     memcpy(copy, plain.bytes, plain.count);
     ck_assert_int_eq(deflateInit2(&stream, 9, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY), Z_OK);
@@ -210,7 +211,7 @@ int main(void)
         something_behind_the_end_is_broken,
         another_format_is_broken,
     };
-    const struct check_suite suite = {.name = "ingest/decompress", .tests = tests, .count = sizeof tests / sizeof *tests,
-                                     .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+    const struct check_suite suite = {.name = "ingest/decompress", .tests = tests,
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
     return check_main(&suite);
 }

@@ -171,7 +171,7 @@ int main(void)
         longest_sentence_of_the_worst_bytes_fits,
         door_that_saw_nothing_sends_nothing,
     };
-    const struct check_suite suite = {.name = "ingest/door", .tests = tests, .count = sizeof tests / sizeof *tests,
-                                     .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+    const struct check_suite suite = {.name = "ingest/door", .tests = tests,
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
     return check_main(&suite);
 }

@@ -521,7 +521,7 @@ int main(void)
         stop_answers_those_who_wait_and_frees_nothing_early,
         tls_port_needs_certificate_and_key,
     };
-    const struct check_suite suite = {.name = "ingest/http_front", .tests = tests, .count = sizeof tests / sizeof *tests,
-                                     .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+    const struct check_suite suite = {.name = "ingest/http_front", .tests = tests,
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
     return check_main(&suite);
 }

@@ -155,7 +155,7 @@ int main(void)
         devices_modules_and_workspaces_have_budgets_of_their_own,
         many_resting_devices_do_not_free_a_busy_one,
     };
-    const struct check_suite suite = {.name = "ingest/quota", .tests = tests, .count = sizeof tests / sizeof *tests,
-                                     .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+    const struct check_suite suite = {.name = "ingest/quota", .tests = tests,
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
     return check_main(&suite);
 }

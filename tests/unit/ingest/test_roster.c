@@ -223,7 +223,7 @@ int main(void)
         hosts_name_workspaces_and_others_go_to_the_one_without,
         lookups_go_on_while_the_loader_writes,
     };
-    const struct check_suite suite = {.name = "ingest/roster", .tests = tests, .count = sizeof tests / sizeof *tests,
-                                     .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+    const struct check_suite suite = {.name = "ingest/roster", .tests = tests,
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
     return check_main(&suite);
 }
