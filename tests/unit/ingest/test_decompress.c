@@ -212,6 +212,7 @@ int main(void)
         another_format_is_broken,
     };
     const struct check_suite suite = {.name = "ingest/decompress", .tests = tests,
-                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,
+                                     .timeout_seconds = 60};
     return check_main(&suite);
 }

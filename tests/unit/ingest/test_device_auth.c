@@ -352,6 +352,7 @@ int main(void)
         nobody_is_unknown_before_the_roster_was_read,
     };
     const struct check_suite suite = {.name = "ingest/device_auth", .tests = tests,
-                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,
+                                     .timeout_seconds = 60};
     return check_main(&suite);
 }

@@ -172,6 +172,7 @@ int main(void)
         door_that_saw_nothing_sends_nothing,
     };
     const struct check_suite suite = {.name = "ingest/door", .tests = tests,
-                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,
+                                     .timeout_seconds = 60};
     return check_main(&suite);
 }

@@ -522,6 +522,7 @@ int main(void)
         tls_port_needs_certificate_and_key,
     };
     const struct check_suite suite = {.name = "ingest/http_front", .tests = tests,
-                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,
+                                     .timeout_seconds = 60};
     return check_main(&suite);
 }

@@ -247,7 +247,8 @@ int main(void)
         unusable_settings_are_rejected_with_what_to_do,
     };
     const struct check_suite suite = {.name = "ingest", .tests = tests,
-                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,
+                                     .timeout_seconds = 60};
 
     database_start(DATABASE_FAST);
     if (mkstemp(master_file) < 0 || secret_init(&why) || migrate_all(database_conninfo(), &why) || enrol()) {

@@ -156,6 +156,7 @@ int main(void)
         many_resting_devices_do_not_free_a_busy_one,
     };
     const struct check_suite suite = {.name = "ingest/quota", .tests = tests,
-                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,
+                                     .timeout_seconds = 60};
     return check_main(&suite);
 }

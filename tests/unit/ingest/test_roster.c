@@ -224,6 +224,7 @@ int main(void)
         lookups_go_on_while_the_loader_writes,
     };
     const struct check_suite suite = {.name = "ingest/roster", .tests = tests,
-                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,
+                                     .timeout_seconds = 60};
     return check_main(&suite);
 }

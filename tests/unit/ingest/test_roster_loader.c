@@ -328,7 +328,8 @@ int main(void)
         more_identities_than_one_fetch_are_read,
     };
     const struct check_suite suite = {.name = "ingest/roster_loader", .tests = tests,
-                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown, .timeout_seconds = 60};
+                                     .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,
+                                     .timeout_seconds = 60};
 
     database_start(DATABASE_FAST);
     if (migrate_all(database_conninfo(), &why) || secret_init(&why) || schema_number_write()) {
