@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,7 +32,9 @@ static enum status folder_make(struct up *up, struct problem *why);
 static bool folders_make(const char *path);
 static void host_name_read(struct up *up);
 static enum status start_all(struct up *up, struct problem *why);
+static enum status state_save(struct up *up, struct problem *why);
 static enum status start_server(struct up *up, struct problem *why);
+static enum status start_agent(struct up *up, struct problem *why);
 static void leftovers_stop(const struct up *up);
 static void stop_all(struct up *up);
 static enum cli_exit already_running(struct up *up);
@@ -150,6 +153,7 @@ static enum cli_exit up_here(struct up *up, int ready)
         return already_running(up);
     process_catch_stop();
     signal(SIGHUP, stop_on_hangup);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (!status)
         status = start_all(up, &why);
     bool stopping = process_stopping();
@@ -261,29 +265,22 @@ static void host_name_read(struct up *up)
 /* Everything that can be refused comes before anything is started. */
 static enum status start_all(struct up *up, struct problem *why)
 {
+    static enum status (*const steps[])(struct up *, struct problem *) = {
+        up_programs_check, up_users_find,    up_users_check,     up_ports_check,           up_cluster_find,
+        up_certificates_make, up_cluster_make, state_save,       up_cluster_start,         up_cluster_migrate,
+        up_server_write_settings, start_server, up_enrol,        start_agent,              state_save,
+    };
+    enum status status = STATUS_OK;
+
     leftovers_stop(up);
-    enum status status = up_users_find(up, why);
-    if (!status)
-        status = up_users_check(up, why);
-    if (!status)
-        status = up_ports_check(up, why);
-    if (!status)
-        status = up_cluster_find(up, why);
-    if (!status)
-        status = up_certificates_make(up, why);
-    if (!status)
-        status = up_cluster_make(up, why);
-    if (!status)
-        status = data_state_save(up->folder, &up->state, why);
-    if (!status)
-        status = up_cluster_start(up, why);
-    if (!status)
-        status = up_cluster_migrate(up, why);
-    if (!status)
-        status = start_server(up, why);
-    if (!status)
-        status = data_state_save(up->folder, &up->state, why);
+    for (size_t i = 0; !status && i < sizeof steps / sizeof steps[0]; i++)
+        status = process_stopping() ? problem_set(why, STATUS_RETRY, "stopped") : steps[i](up, why);
     return status;
+}
+
+static enum status state_save(struct up *up, struct problem *why)
+{
+    return data_state_save(up->folder, &up->state, why);
 }
 
 static enum status start_server(struct up *up, struct problem *why)
@@ -293,24 +290,25 @@ static enum status start_server(struct up *up, struct problem *why)
     up->state.supervisor = data_process_of(getpid());
     snprintf(url, sizeof url, "https://localhost:%lld", (long long)up->state.port_query);
     up->client = client_new(url, NULL, up_path(up, "certificates/ca.pem"));
-    enum status status = up_server_write_settings(up, why);
+    enum status status = up_server_start(up, why);
     if (!status)
-        status = up_server_start(up, why);
-    if (!status)
-        status = data_state_save(up->folder, &up->state, why);
-    if (!status)
-        up_say(up, "started picketd as %s: ingest, store and query, pid %ld", up->server_user.name, (long)up->state.picketd.pid);
-    if (!status)
-        status = up_server_wait_ready(up, READY_MS, why);
+        status = state_save(up, why);
+    if (status)
+        return status;
+    up_say(up, "started picketd as %s: ingest, store and query, pid %ld", up->server_user.name, (long)up->state.picketd.pid);
+    status = up_server_wait_ready(up, READY_MS, why);
     if (!status)
         up_say(up, "picketd is ready");
+    return status;
+}
+
+static enum status start_agent(struct up *up, struct problem *why)
+{
+    if (cli_given(up->cli, "no-agent"))
+        return STATUS_OK;
+    enum status status = up_agent_start(up, why);
     if (!status)
-        status = up_enrol(up, why);
-    if (!status && !cli_given(up->cli, "no-agent")) {
-        status = up_agent_start(up, why);
-        if (!status)
-            up_say(up, "started the agent as %s, for the device %s", up->self.name, up->state.host_device);
-    }
+        up_say(up, "started the agent as %s, for the device %s", up->self.name, up->state.host_device);
     return status;
 }
 

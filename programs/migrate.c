@@ -189,10 +189,12 @@ static enum status applied_check(struct plan *plan, int64_t *newest, struct prob
     return status;
 }
 
-/* The first migration makes the table that the migrations are written in. */
+/* The first migration makes the table that the migrations are written in. Read from the catalogue itself: to_regclass()
+ * may answer from what this session remembers of a time before the lock. */
 static enum status applied_exists(struct db *db, bool *there, struct problem *why)
 {
-    static const char exists[] = "SELECT to_regclass('picket.migration') IS NOT NULL";
+    static const char exists[] = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+                                 "ON n.oid = c.relnamespace WHERE n.nspname = 'picket' AND c.relname = 'migration')";
     struct db_rows *rows = NULL;
 
     enum status status = db_query(db, exists, NULL, 0, STATEMENT_MS, &rows, why);

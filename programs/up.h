@@ -64,6 +64,9 @@ MUST_CHECK enum status up_start(const struct up_command *command, struct data_pr
 MUST_CHECK enum status up_run(const struct up_command *command, int *code, struct problem *why);
 /* Whether our child has ended; `*code` is then its exit code, or minus the signal. */
 bool up_ended(struct data_process process, int *code);
+/* PostgreSQL's first process detaches itself from the program that started it, and so becomes ours (we are its
+ * subreaper): waits for what has ended but is neither picketd nor the agent. */
+void up_reap(const struct up *up);
 /* SIGTERM, then SIGKILL after `timeout_ms`; also for processes that are not our children. */
 void up_stop(struct data_process process, uint32_t timeout_ms);
 /* The last line of a log that is not empty; "" when there is none. Static string. */
@@ -83,7 +86,8 @@ void up_cluster_stop(const struct up *up);
 MUST_CHECK enum status up_certificates_make(struct up *up, struct problem *why);
 
 /* up_server.c: picketd and the agent. */
-MUST_CHECK enum status up_ports_check(const struct up *up, struct problem *why);
+MUST_CHECK enum status up_programs_check(struct up *up, struct problem *why);
+MUST_CHECK enum status up_ports_check(struct up *up, struct problem *why);
 MUST_CHECK enum status up_server_write_settings(struct up *up, struct problem *why);
 MUST_CHECK enum status up_server_start(struct up *up, struct problem *why);
 /* Until /readyz holds. STATUS_FAULT: picketd ended; STATUS_RETRY: time is up, or we are to stop. */

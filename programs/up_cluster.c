@@ -153,6 +153,7 @@ void up_cluster_stop(const struct up *up)
     /* Cut off, it recovers at its next start; not stopping is worse, since `down` promises that nothing runs. */
     if (up_cluster_running(up) && control(up, fast, NULL, &why) && control(up, immediate, NULL, &why))
         fprintf(stderr, "picket: PostgreSQL in %s does not stop: %s\n", up->folder, why.text);
+    up_reap(up);
     rmdir(up->state.socket_folder);
 }
 

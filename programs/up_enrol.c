@@ -52,9 +52,11 @@ void up_enrol_recall(struct up *up)
         return;
     client_close(up->client);
     up->client = client_new(url, json_string_value(json_object_get(written, "token")), up_path(up, "certificates/ca.pem"));
-    if (client_call(up->client, "GET", "/v1/devices/" FIRST_DEVICE "/connection-string", NULL, &device, &ignored) == STATUS_OK)
-        snprintf(up->first_connection, sizeof up->first_connection, "%s",
-                 json_string_value(json_object_get(device, "connection_string")));
+    enum status status =
+        client_call(up->client, "GET", "/v1/devices/" FIRST_DEVICE "/connection-string", NULL, &device, &ignored);
+    const char *connection = json_string_value(json_object_get(device, "connection_string"));
+    if (!status && connection)
+        snprintf(up->first_connection, sizeof up->first_connection, "%s", connection);
     json_decref(device);
     json_decref(written);
 }

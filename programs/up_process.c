@@ -82,6 +82,20 @@ bool up_ended(struct data_process process, int *code)
     return true;
 }
 
+void up_reap(const struct up *up)
+{
+    siginfo_t info;
+
+    for (;;) {
+        info.si_pid = 0;
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+            return;
+        if (info.si_pid == up->state.picketd.pid || info.si_pid == up->state.agent.pid)
+            return; /* whoever watches these two waits for them */
+        waitpid(info.si_pid, NULL, 0);
+    }
+}
+
 void up_stop(struct data_process process, uint32_t timeout_ms)
 {
     const struct timespec pause = {0, POLL_MS * 1000000L};

@@ -22,7 +22,17 @@ static enum status secrets_give(const struct up *up, struct problem *why);
 static void setting_string(struct buf *out, const char *name, const char *value);
 static enum status program_path(const char *name, const char *mend, char out[DATA_PATH_SIZE], struct problem *why);
 
-enum status up_ports_check(const struct up *up, struct problem *why)
+enum status up_programs_check(struct up *up, struct problem *why)
+{
+    char program[DATA_PATH_SIZE];
+
+    enum status status = program_path("picketd", "run `make build`", program, why);
+    if (!status && !cli_given(up->cli, "no-agent"))
+        status = program_path("picket-agent", "run `make build`, or give --no-agent", program, why);
+    return status;
+}
+
+enum status up_ports_check(struct up *up, struct problem *why)
 {
     const struct {
         const char *flag;
@@ -81,9 +91,7 @@ enum status up_server_start(struct up *up, struct problem *why)
     const char *const argv[] = {program, "--settings", up_path(up, "picketd.yaml"), NULL};
     const struct up_command command = {argv, &up->server_user, up_path(up, "log/picketd.log"), UP_ENVIRONMENT_SERVER};
 
-    enum status status = program_path("picketd", "run `make build`", program, why);
-    if (status)
-        return status;
+    data_folder_path(process_program_path(), "picketd", program);
     up_log_rotate(command.log_file, &up->server_user);
     return up_start(&command, &up->state.picketd, why);
 }
@@ -119,9 +127,7 @@ enum status up_agent_start(struct up *up, struct problem *why)
     const char *const argv[] = {program, "--config", up_path(up, "agent.conf"), NULL};
     const struct up_command command = {argv, &up->self, up_path(up, "log/agent.log"), UP_ENVIRONMENT_AGENT};
 
-    enum status status = program_path("picket-agent", "run `make build`, or give --no-agent", program, why);
-    if (status)
-        return status;
+    data_folder_path(process_program_path(), "picket-agent", program);
     up_log_rotate(command.log_file, &up->self);
     return up_start(&command, &up->state.agent, why);
 }

@@ -46,6 +46,7 @@ void up_watch(struct up *up)
     while (!process_wait_stop(LOOK_MS)) {
         for (size_t i = 0; i < count; i++)
             look_after(up, &watched[i]);
+        up_reap(up);
         now = clock_monotonic_ms();
         if (now - cluster_ms >= CLUSTER_LOOK_MS) {
             cluster_look(up);
