@@ -136,7 +136,7 @@ $(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
 $(BUILD)/tests/pipeline/%: $(BUILD)/tests/pipeline/%.o $(SUPPORT) $(call present,$(USES_server))
 	$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(SUPPORT) $(call present,$(USES_server))
-	$(LINK) -o $@ $^ $(SERVER_LIBS)
+	$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
 build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o $(call present,$(USES_server))
 	$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SERVER_LIBS)
 
