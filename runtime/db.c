@@ -7,28 +7,21 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <libpq-fe.h>
 
 #include "runtime/clock.h"
+#include "runtime/db_cancel.h"
 #include "runtime/db_rows.h"
 
 #define OPTIONS_MAX 64        /* libpq knows about fifty */
 #define COPY_CHUNK 65536      /* smaller puts cost a message header and a flush each */
 #define COPY_PUT_MAX (1 << 20) /* libpq buffers a whole put before the socket takes it */
-#define CANCEL_WAIT_MS 1000   /* for the server to take a cancel request, then once more for the statement to end */
-#define CANCELS_MAX 32        /* threads that may hang on a frozen server; past this a cancel is not even tried */
+#define CANCELLED_WAIT_MS 1000 /* for the statement to end once the server took the request to cancel it */
 #define ROLLBACK_MS 5000
 #define RELISTEN_MS 500       /* between attempts while the server is away */
 #define CHANNEL_SIZE 64       /* PostgreSQL's names have at most 63 bytes */
-
-/* What PQcancel() needs. Counted, because a thread may hang in PQcancel() longer than its connection lives. */
-struct canceller {
-    PGcancel *cancel;
-    atomic_int references;
-};
 
 /* How a timeout works: libpq never blocks here, each wait is a poll() on the socket and `wake_fd`. When the deadline
  * passes, a cancel request goes out and the connection is kept only if the statement then ends soon; else it is closed.
@@ -50,12 +43,10 @@ struct db {
     /* Guards what db_cancel() of another thread reads. While it is held the statement cannot end, so a cancel never
      * meets the statement after the one it was meant for. */
     pthread_mutex_t lock;
-    struct canceller *canceller;
+    struct db_canceller *canceller;
     bool running;
     bool cancel_hangs; /* a cancel may still arrive later: the connection is of no use after this statement */
 };
-
-static atomic_int cancels_hanging;
 
 static void option_default(struct db *db, const char *keyword, const char *value);
 static enum status connection_ready(struct db *db, int64_t deadline_ms, struct problem *why);
@@ -73,8 +64,6 @@ static enum status result_status(struct db *db, const PGresult *result, struct p
 static enum status statement_run(struct db *db, const char *sql, const char *const *parameters, size_t count,
                                  int64_t deadline_ms, PGresult **out, struct problem *why);
 static enum status copy_flush(struct db *db, const char *bytes, size_t count, struct problem *why);
-static bool cancel_bounded(struct canceller *canceller);
-static void canceller_unref(struct canceller *canceller);
 static bool listen_ready(struct db *db, const char *channel, int64_t deadline_ms, bool *fresh);
 
 enum status db_open(const char *conninfo, const char *user, const char *application, struct db **out,
@@ -316,7 +305,7 @@ void db_cancel(struct db *db)
     assert(db);
 
     pthread_mutex_lock(&db->lock);
-    if (db->running && db->canceller && !cancel_bounded(db->canceller))
+    if (db->running && db->canceller && !db_canceller_send(db->canceller))
         db->cancel_hangs = true;
     pthread_mutex_unlock(&db->lock);
 }
@@ -383,11 +372,7 @@ static enum status connection_start(struct db *db, int64_t deadline_ms, struct p
         return status;
     }
     PQsetNoticeProcessor(db->connection, db_notice_ignore, NULL);
-    struct canceller *canceller = calloc(1, sizeof *canceller);
-    if (!canceller)
-        abort();
-    atomic_init(&canceller->references, 1);
-    canceller->cancel = PQgetCancel(db->connection);
+    struct db_canceller *canceller = db_canceller_new(db->connection);
     pthread_mutex_lock(&db->lock);
     db->canceller = canceller;
     pthread_mutex_unlock(&db->lock);
@@ -410,11 +395,11 @@ static bool connection_alive(struct db *db)
 static void connection_close(struct db *db)
 {
     pthread_mutex_lock(&db->lock);
-    struct canceller *canceller = db->canceller;
+    struct db_canceller *canceller = db->canceller;
     db->canceller = NULL;
     db->cancel_hangs = false;
     pthread_mutex_unlock(&db->lock);
-    canceller_unref(canceller);
+    db_canceller_unref(canceller);
     PQfinish(db->connection);
     db->connection = NULL;
     db->copying = false;
@@ -469,10 +454,10 @@ static enum status statement_give_up(struct db *db)
     PGresult *result = NULL;
 
     pthread_mutex_lock(&db->lock);
-    db->cancel_hangs = !cancel_bounded(db->canceller);
+    db->cancel_hangs = !db_canceller_send(db->canceller);
     bool ended = !db->cancel_hangs;
     pthread_mutex_unlock(&db->lock);
-    deadline_ms = clock_monotonic_ms() + CANCEL_WAIT_MS;
+    deadline_ms = clock_monotonic_ms() + CANCELLED_WAIT_MS;
     while (ended && result_wait(db, deadline_ms, &result, &ignored) == STATUS_OK && result) {
         ended = PQresultStatus(result) != PGRES_COPY_IN;
         PQclear(result);
@@ -608,50 +593,6 @@ static enum status copy_flush(struct db *db, const char *bytes, size_t count, st
     }
     statement_end(db);
     return status;
-}
-
-static void *cancel_run(void *context)
-{
-    struct canceller *canceller = context;
-    char message[256];
-
-    (void)PQcancel(canceller->cancel, message, sizeof message); /* a refusal shows in the statement not ending */
-    canceller_unref(canceller);
-    atomic_fetch_sub(&cancels_hanging, 1);
-    return NULL;
-}
-
-/* PQcancel() blocks until the server closes the extra connection, which a frozen one never does: so it runs in a thread
- * that is left behind when it takes too long. True when the request arrived. */
-static bool cancel_bounded(struct canceller *canceller)
-{
-    pthread_t thread;
-    struct timespec until;
-
-    if (atomic_fetch_add(&cancels_hanging, 1) >= CANCELS_MAX) {
-        atomic_fetch_sub(&cancels_hanging, 1);
-        return false;
-    }
-    atomic_fetch_add(&canceller->references, 1);
-    if (pthread_create(&thread, NULL, cancel_run, canceller)) {
-        canceller_unref(canceller);
-        atomic_fetch_sub(&cancels_hanging, 1);
-        return false;
-    }
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CANCEL_WAIT_MS / 1000;
-    if (pthread_timedjoin_np(thread, NULL, &until) == 0)
-        return true;
-    pthread_detach(thread);
-    return false;
-}
-
-static void canceller_unref(struct canceller *canceller)
-{
-    if (!canceller || atomic_fetch_sub(&canceller->references, 1) > 1)
-        return;
-    PQfreeCancel(canceller->cancel);
-    free(canceller);
 }
 
 /* `*fresh` becomes true when LISTEN had to be sent: notifications before it are lost, so the caller has to look. */
