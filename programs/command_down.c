@@ -37,11 +37,13 @@ static enum cli_exit run_down(const struct cli *cli)
         free(up);
         return CLI_DONE;
     }
+    bool ran = data_process_alive(up->state.supervisor) || data_process_alive(up->state.picketd) ||
+               data_process_alive(up->state.agent) || data_process_alive(data_postgres_process(up->folder));
     enum status status = supervisor_stop(up, &why);
     if (!status)
         status = rest_stop(up, &why);
     if (!status)
-        fprintf(stderr, "Stopped; the data stays in %s.\n", up->folder);
+        fprintf(stderr, "%s; the data stays in %s.\n", ran ? "Stopped" : "Nothing was running", up->folder);
     free(up);
     return cli_end(status, &why);
 }

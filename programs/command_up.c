@@ -161,6 +161,7 @@ static enum cli_exit up_here(struct up *up, int ready)
         addresses_print(up, "Picket is ready.");
         if (ready >= 0) {
             detach_streams(up);
+            up->quiet = true; /* a live line that nobody sees would only fill the log */
             if (write(ready, "r", 1) != 1)
                 process_stop(); /* nobody waits any more: it was Ctrl-C */
             close(ready);

@@ -16,6 +16,7 @@
 #define SETTINGS_BYTES_MAX 8192
 #define POLL_MS 50
 
+static void part_missing(const json_t *answer, struct problem *reason);
 static enum status port_check(const struct up *up, const char *flag, int64_t port, struct problem *why);
 static int port_try(const struct up *up, int64_t port);
 static enum status secrets_give(const struct up *up, struct problem *why);
@@ -113,9 +114,11 @@ enum status up_server_wait_ready(struct up *up, uint32_t timeout_ms, struct prob
             return problem_set(why, STATUS_FAULT, "picketd ended: %.300s; see %s", up_last_line(up_path(up, "log/picketd.log")),
                                up_path(up, "log/picketd.log"));
         }
-        if (clock_monotonic_ms() > deadline)
+        if (clock_monotonic_ms() > deadline) {
+            part_missing(client_refusal(up->client), &reason);
             return problem_set(why, STATUS_RETRY, "picketd is not ready after %u s (%.200s); see %s", timeout_ms / 1000,
                                reason.text, up_path(up, "log/picketd.log"));
+        }
         if (process_wait_stop(POLL_MS))
             return problem_set(why, STATUS_RETRY, "stopped");
     }
@@ -130,6 +133,22 @@ enum status up_agent_start(struct up *up, struct problem *why)
     data_folder_path(process_program_path(), "picket-agent", program);
     up_log_rotate(command.log_file, &up->self);
     return up_start(&command, &up->state.agent, why);
+}
+
+/* Says which part is not ready, where the answer of /readyz names one. */
+static void part_missing(const json_t *answer, struct problem *reason)
+{
+    const char *name;
+    json_t *part;
+
+    json_object_foreach(json_object_get(answer, "parts"), name, part)
+    {
+        const char *note = json_string_value(json_object_get(part, "note"));
+        if (json_is_true(json_object_get(part, "ready")))
+            continue;
+        problem_set(reason, STATUS_RETRY, "%s: %s", name, note ? note : "");
+        return;
+    }
 }
 
 static enum status port_check(const struct up *up, const char *flag, int64_t port, struct problem *why)
