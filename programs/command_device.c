@@ -36,7 +36,8 @@ static enum status connection_string(const struct cli *cli, char **out, struct p
 static const struct cli_flag workspace_flags[] = {WORKSPACE_FLAG};
 static const struct cli_flag list_flags[] = {
     WORKSPACE_FLAG,
-    {"status", "STATUS", "Only devices that are enabled, or disabled."},
+    {"status", "STATUS", "Only devices that are enabled, disabled or deleted (default: not the deleted)."},
+    {"search", "TEXT", "Only devices whose id contains this."},
     {"limit", "N", "At most N devices (default: all)."},
 };
 static const struct cli_flag rotate_flags[] = {
@@ -96,7 +97,7 @@ static enum cli_exit run_list(const struct cli *cli)
 {
     static const struct table_column columns[] = {
         {"ID", "id"}, {"STATUS", "status"}, {"WORKSPACE", "workspace"}, {"LAST SEEN", "last_seen_at"},
-        {"MESSAGES", "messages"}, {"EVENTS", "events"}, {"REFUSED", "refused"}, {"LOST", "lost"}};
+        {"MESSAGES", "message_count"}, {"EVENTS", "event_count"}, {"REFUSED", "refused_count"}};
     struct listing listing = {.cli = cli};
     struct client *client = NULL;
     struct problem why;
@@ -106,9 +107,12 @@ static enum cli_exit run_list(const struct cli *cli)
     buf_init(&path, PATH_BYTES_MAX);
     buf_string(&path, "/v1/devices?limit=500");
     workspace_append(cli, &path);
-    if (cli_given(cli, "status")) {
-        buf_string(&path, "&status=");
-        client_escape(&path, cli_value(cli, "status"));
+    const char *const passed_on[] = {"status", "search"};
+    for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++) {
+        if (!cli_given(cli, passed_on[i]))
+            continue;
+        buf_format(&path, "&%s=", passed_on[i]);
+        client_escape(&path, cli_value(cli, passed_on[i]));
     }
     listing.table = table_new(columns, sizeof columns / sizeof columns[0]);
     enum status status = cli_number(cli, "limit", 1, INT32_MAX, &limit, &why);

@@ -53,7 +53,7 @@ void up_enrol_recall(struct up *up)
     client_close(up->client);
     up->client = client_new(url, json_string_value(json_object_get(written, "token")), up_path(up, "certificates/ca.pem"));
     enum status status =
-        client_call(up->client, "GET", "/v1/devices/" FIRST_DEVICE "/connection-string", NULL, &device, &ignored);
+        client_call(up->client, "GET", "/v1/devices/" FIRST_DEVICE "/connection-string?workspace=default", NULL, &device, &ignored);
     const char *connection = json_string_value(json_object_get(device, "connection_string"));
     if (!status && connection)
         snprintf(up->first_connection, sizeof up->first_connection, "%s", connection);
@@ -131,10 +131,10 @@ static enum status operator_write(const struct up *up, const char *token, struct
 /* Enrols the device where it is not; `*connection` is its connection string. */
 static enum status device_ensure(struct up *up, const char *id, json_t **connection, struct problem *why)
 {
-    json_t *body = json_pack("{s:s}", "id", id), *device = NULL;
+    json_t *body = json_pack("{s:s, s:s}", "id", id, "workspace", "default"), *device = NULL;
     char path[256];
 
-    snprintf(path, sizeof path, "/v1/devices/%s/connection-string", id);
+    snprintf(path, sizeof path, "/v1/devices/%s/connection-string?workspace=default", id);
     enum status status = client_call(up->client, "GET", path, NULL, &device, why);
     if (status == STATUS_REJECT && client_code(up->client) == 404) {
         status = client_call(up->client, "POST", "/v1/devices", body, &device, why);
