@@ -1,5 +1,4 @@
 /* The server: `picketd ROLE` runs one role, `picketd` all of them in one process. */
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +44,6 @@ struct program {
     struct store *store;
     struct ingest *ingest;
     struct query *query;
-    atomic_bool open; /* read by the probes' thread */
 };
 
 struct wishes {
@@ -259,8 +257,10 @@ static enum status program_open(struct program *program, struct problem *why)
 
     if (split && strcmp(program->bus_settings.bus, "direct") == 0)
         return problem_set(why, STATUS_REJECT,
-                           "bus: \"direct\" joins ingest and store inside one process: run picketd without a role, or set "
+                           "bus: direct joins ingest and store inside one process: run picketd without a role, or set "
                            "bus: kafka");
+    /* Until the roles are open, their parts are not on the list. */
+    process_set_ready("program", false, "starting");
     enum status status = secret_init(why);
     if (!status && program->settings.ops_port)
         status = ops_open(program, why);
@@ -268,7 +268,8 @@ static enum status program_open(struct program *program, struct problem *why)
         status = bus_open_patiently(program, why);
     if (!status)
         status = roles_open(program, why);
-    atomic_store(&program->open, status == STATUS_OK);
+    if (!status)
+        process_set_ready("program", true, "");
     return status;
 }
 
@@ -354,11 +355,10 @@ static void ops_health(void *context, struct http_exchange *exchange)
 
 static void ops_ready(void *context, struct http_exchange *exchange)
 {
-    struct program *program = context;
     struct buf *body = http_reply_body(exchange, "application/json");
 
-    /* Before the roles are open, their parts are not on the list yet. */
-    if (!process_print_ready(body) || !atomic_load(&program->open))
+    (void)context;
+    if (!process_print_ready(body))
         http_code(exchange, 503);
     http_answer(exchange);
 }
