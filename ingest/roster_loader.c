@@ -36,7 +36,8 @@ struct roster_loader {
     bool schema_checked, away;
     uint64_t cursor; /* everything with a smaller commit_xid was read; 0: nothing was */
     int64_t answered_ms; /* when the database last told us all there was */
-    struct problem full; /* the identity that found no room, "" while all do */
+    struct problem full; /* why an identity found no room, "" while all do */
+    bool room_made;      /* one was removed after that */
     struct arena arena;
 };
 
@@ -132,9 +133,12 @@ static enum status refresh(struct roster_loader *loader, struct problem *why)
         status = read_everything(loader, why);
     else
         status = read_changes(loader, horizon, newest, why);
-    if (!status)
-        loader->answered_ms = clock_monotonic_ms();
-    return status;
+    if (status)
+        return status;
+    loader->answered_ms = clock_monotonic_ms();
+    if (loader->full.text[0] && loader->room_made)
+        loader->cursor = 0; /* somebody waits outside, and only reading everything tells who */
+    return STATUS_OK;
 }
 
 static enum status schema_check(struct roster_loader *loader, struct problem *why)
@@ -193,6 +197,7 @@ static enum status read_everything(struct roster_loader *loader, struct problem 
     int64_t started_ms = clock_monotonic_ms();
 
     loader->full.text[0] = 0;
+    loader->room_made = false;
     roster_round_begin(loader->roster);
     enum status status = db_begin(loader->db, QUERY_MS, why);
     if (status)
@@ -322,6 +327,7 @@ static void row_apply(struct roster_loader *loader, const struct db_rows *rows, 
         return; /* nobody can address it */
     if (text_equal(state, TEXT("deleted"))) {
         roster_remove(loader->roster, &identity);
+        loader->room_made = true;
         return;
     }
     keys.primary_count = key_open(loader, &identity, rows, row, 6, keys.primary);

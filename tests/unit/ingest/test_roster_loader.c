@@ -28,9 +28,11 @@ static void sql(struct db *db, const char *statement)
     ck_assert_msg(db_query(db, statement, NULL, 0, QUERY_MS, NULL, &why) == STATUS_OK, "%s: %s", statement, why.text);
 }
 
+static size_t roster_max = 1000000;
+
 static void loader_start(const char *conninfo)
 {
-    roster = roster_new(1000000);
+    roster = roster_new(roster_max);
     ck_assert_int_eq(roster_loader_open(conninfo, &master, roster, &loader, &why), STATUS_OK);
 }
 
@@ -289,6 +291,33 @@ START_TEST(key_under_another_master_key_is_no_key)
 }
 END_TEST
 
+static bool counted_one(const char *unused)
+{
+    (void)unused;
+    return roster_count(roster) == 1;
+}
+
+START_TEST(roster_that_is_full_says_so_and_takes_the_rest_when_there_is_room)
+{
+    static const uint8_t key[32] = "key";
+
+    sql(owner, "UPDATE picket.device SET status = 'deleted'");
+    enrol(owner, "g1", "", key);
+    enrol(owner, "g2", "", key);
+    roster_max = 1;
+    loader_start(database_conninfo_for(NULL, NULL));
+    ck_assert(wait_for(ready_note, "roster_max has to be raised", WAIT_MS));
+    ck_assert(counted_one(""));
+    bool first = enabled("g1");
+    sql(owner, first ? "UPDATE picket.device SET status = 'deleted' WHERE device_id = 'g1'"
+                     : "UPDATE picket.device SET status = 'deleted' WHERE device_id = 'g2'");
+    const char *other = first ? "g2" : "g1";
+    ck_assert(wait_for(enabled, other, SOON_MS));
+    ck_assert(wait_for(counted_one, "", SOON_MS));
+    ck_assert(wait_for(ready_note, "\"ready\":true", SOON_MS));
+}
+END_TEST
+
 START_TEST(more_identities_than_one_fetch_are_read)
 {
     sql(owner, "INSERT INTO picket.device (workspace_id, device_id) SELECT 1, 'f' || n FROM generate_series(1, 45000) n");
@@ -325,6 +354,7 @@ int main(void)
         database_without_schema_is_told_of,
         schema_older_than_this_build_is_told_of,
         key_under_another_master_key_is_no_key,
+        roster_that_is_full_says_so_and_takes_the_rest_when_there_is_room,
         more_identities_than_one_fetch_are_read,
     };
     const struct check_suite suite = {.name = "ingest/roster_loader", .tests = tests,
