@@ -76,7 +76,7 @@ bool clock_parse(struct text text, int64_t *utc_us)
  * the same result, at several times the cost and with a struct of its own. */
 void clock_format(int64_t utc_us, char out[CLOCK_TEXT_SIZE])
 {
-    int64_t days = floor_divide(utc_us, US_PER_DAY), us = utc_us - days * US_PER_DAY;
+    int64_t days = floor_divide(utc_us, US_PER_DAY), us = utc_us % US_PER_DAY;
     int64_t shifted = days + DAYS_TO_1970, era = floor_divide(shifted, DAYS_PER_ERA);
     int64_t day_of_era = shifted - era * DAYS_PER_ERA;
     int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
@@ -86,6 +86,8 @@ void clock_format(int64_t utc_us, char out[CLOCK_TEXT_SIZE])
     int64_t day = day_of_year - (153 * march_month + 2) / 5 + 1;
     int64_t year = year_of_era + era * 400 + (month <= 2);
 
+    if (us < 0)
+        us += US_PER_DAY; /* before 1970 the remainder counts backwards */
     snprintf(out, CLOCK_TEXT_SIZE, "%04d-%02u-%02uT%02u:%02u:%02u.%06uZ", (int)year, (unsigned)month, (unsigned)day,
              (unsigned)(us / US_PER_HOUR), (unsigned)(us / US_PER_MINUTE % 60),
              (unsigned)(us / US_PER_SECOND % 60), (unsigned)(us % US_PER_SECOND));
