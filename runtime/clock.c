@@ -88,8 +88,8 @@ void clock_format(int64_t utc_us, char out[CLOCK_TEXT_SIZE])
 
     if (us < 0)
         us += US_PER_DAY; /* before 1970 the remainder counts backwards */
-    snprintf(out, CLOCK_TEXT_SIZE, "%04d-%02u-%02uT%02u:%02u:%02u.%06uZ", (int)year, (unsigned)month, (unsigned)day,
-             (unsigned)(us / US_PER_HOUR), (unsigned)(us / US_PER_MINUTE % 60),
+    snprintf(out, CLOCK_TEXT_SIZE, "%04d-%02u-%02uT%02u:%02u:%02u.%06uZ", (int)year, (unsigned)month,
+             (unsigned)day, (unsigned)(us / US_PER_HOUR), (unsigned)(us / US_PER_MINUTE % 60),
              (unsigned)(us / US_PER_SECOND % 60), (unsigned)(us % US_PER_SECOND));
 }
 
@@ -98,7 +98,11 @@ bool clock_parse_duration(struct text text, int64_t *us)
     static const struct {
         char letter;
         int64_t us;
-    } units[] = {{'s', US_PER_SECOND}, {'m', US_PER_MINUTE}, {'h', US_PER_HOUR}, {'d', US_PER_DAY}, {'w', US_PER_WEEK}};
+    } units[] = {{'s', US_PER_SECOND},
+                 {'m', US_PER_MINUTE},
+                 {'h', US_PER_HOUR},
+                 {'d', US_PER_DAY},
+                 {'w', US_PER_WEEK}};
     struct reader reader = {text};
     uint64_t amount;
     int64_t total = 0;
@@ -114,9 +118,14 @@ bool clock_parse_duration(struct text text, int64_t *us)
     }
     if (!take_amount(&reader, &amount, &letter) || reader.rest.count)
         return false;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (units[i].letter == letter)
-            return add_amount(&total, amount, units[i].us) && (*us = total, true);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (units[i].letter != letter)
+            continue;
+        if (!add_amount(&total, amount, units[i].us))
+            return false;
+        *us = total;
+        return true;
+    }
     return false;
 }
 
@@ -159,7 +168,8 @@ static bool take_time(struct reader *reader, int64_t *us)
 {
     int64_t hour, minute, second = 0, fraction_us = 0;
 
-    if (!take_number(reader, 2, 0, 23, &hour) || !take_byte(reader, ':') || !take_number(reader, 2, 0, 59, &minute))
+    if (!take_number(reader, 2, 0, 23, &hour) || !take_byte(reader, ':') ||
+        !take_number(reader, 2, 0, 59, &minute))
         return false;
     if (take_byte(reader, ':')) {
         if (!take_number(reader, 2, 0, 60, &second))
@@ -224,7 +234,8 @@ static bool take_amount(struct reader *reader, uint64_t *amount, char *unit)
 {
     size_t digits = 0;
 
-    while (digits < reader->rest.count && reader->rest.bytes[digits] >= '0' && reader->rest.bytes[digits] <= '9')
+    while (digits < reader->rest.count && reader->rest.bytes[digits] >= '0' &&
+           reader->rest.bytes[digits] <= '9')
         digits++;
     if (digits == reader->rest.count || digits > DURATION_DIGITS_MAX ||
         !text_to_u64((struct text){reader->rest.bytes, digits}, amount))

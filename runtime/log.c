@@ -9,9 +9,9 @@
 
 #include "runtime/clock.h"
 
-#define FIELDS_SIZE 2048                /* formatted; longer ones are cut */
+#define FIELDS_SIZE 2048                  /* formatted; longer ones are cut */
 #define LINE_SIZE (FIELDS_SIZE * 4 + 256) /* every byte may become \xNN */
-#define MILLISECONDS_END 23             /* "2026-01-02T03:04:05.678" */
+#define MILLISECONDS_END 23               /* "2026-01-02T03:04:05.678" */
 
 static _Atomic int level_least = LOG_INFO;
 
@@ -66,7 +66,8 @@ static void write_line(enum log_level level, const char *event, const char *fiel
     int saved_errno = errno;
 
     clock_format(clock_utc_us(), time);
-    size_t count = (size_t)snprintf(line, 200, "%.*sZ %s %.120s", MILLISECONDS_END, time, level_name(level), event);
+    size_t count =
+        (size_t)snprintf(line, 200, "%.*sZ %s %.120s", MILLISECONDS_END, time, level_name(level), event);
     if (vsnprintf(formatted, sizeof formatted, fields, arguments) > 0) {
         line[count++] = ' ';
         count += escape_fields(line + count, formatted);

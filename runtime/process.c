@@ -47,7 +47,8 @@ static bool share_beside_bin(void);
 static bool is_folder(const char *path);
 static struct part *part_find(const char *name);
 static void copy_cut(char *out, size_t size, const char *string);
-static enum status read_whole(int fd, const char *path, size_t bytes_max, struct buf *out, struct problem *why);
+static enum status read_whole(int fd, const char *path, size_t bytes_max, struct buf *out,
+                              struct problem *why);
 static bool write_whole(int fd, struct text content);
 static bool sync_folder_of(const char *path);
 
@@ -278,7 +279,8 @@ static void copy_cut(char *out, size_t size, const char *string)
     out[count] = '\0';
 }
 
-static enum status read_whole(int fd, const char *path, size_t bytes_max, struct buf *out, struct problem *why)
+static enum status read_whole(int fd, const char *path, size_t bytes_max, struct buf *out,
+                              struct problem *why)
 {
     char chunk[READ_CHUNK];
     size_t total = 0;

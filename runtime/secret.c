@@ -59,13 +59,15 @@ enum status secret_master_create(const char *path, struct secret_master *out, st
     }
     sodium_memzero(&fresh, sizeof fresh);
     if (!written)
-        return problem_set(why, STATUS_FAULT, "master key %s cannot be written: %s", path, strerror(saved_errno));
+        return problem_set(why, STATUS_FAULT, "master key %s cannot be written: %s", path,
+                           strerror(saved_errno));
     return STATUS_OK;
 }
 
 void secret_seal(const struct secret_master *master, const uint8_t *plain, size_t count, uint8_t *sealed)
 {
-    static_assert(SECRET_SEALED_BYTES(0) == crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES, "libsodium's sizes");
+    static_assert(SECRET_SEALED_BYTES(0) == crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES,
+                  "libsodium's sizes");
     static_assert(SECRET_MASTER_KEY_BYTES == crypto_secretbox_KEYBYTES, "libsodium's sizes");
 
     assert(master && sealed && (plain || count == 0));
@@ -74,7 +76,8 @@ void secret_seal(const struct secret_master *master, const uint8_t *plain, size_
     crypto_secretbox_easy(sealed + crypto_secretbox_NONCEBYTES, plain, count, sealed, master->key);
 }
 
-bool secret_open(const struct secret_master *master, const uint8_t *sealed, size_t sealed_count, uint8_t *plain)
+bool secret_open(const struct secret_master *master, const uint8_t *sealed, size_t sealed_count,
+                 uint8_t *plain)
 {
     assert(master && (sealed || sealed_count == 0));
 
@@ -100,7 +103,8 @@ void secret_wipe(void *bytes, size_t count)
 }
 
 /* The one-shot call of libsodium takes keys of 32 bytes only. */
-void secret_hmac_sha256(const uint8_t *key, size_t key_count, struct text message, uint8_t out[SECRET_HMAC_BYTES])
+void secret_hmac_sha256(const uint8_t *key, size_t key_count, struct text message,
+                        uint8_t out[SECRET_HMAC_BYTES])
 {
     crypto_auth_hmacsha256_state state;
 
@@ -136,12 +140,13 @@ static enum status key_file_check(int fd, const char *path, struct problem *why)
     struct stat info;
 
     if (fstat(fd, &info))
-        return problem_set(why, STATUS_REJECT, "master key %s cannot be looked at: %s", path, strerror(errno));
+        return problem_set(why, STATUS_REJECT, "master key %s cannot be looked at: %s", path,
+                           strerror(errno));
     if (!S_ISREG(info.st_mode))
         return problem_set(why, STATUS_REJECT, "master key %s is not a file", path);
     if (info.st_mode & 077)
-        return problem_set(why, STATUS_REJECT, "master key %s is open to others (mode %03o): chmod 600 it", path,
-                           (unsigned)info.st_mode & 0777);
+        return problem_set(why, STATUS_REJECT, "master key %s is open to others (mode %03o): chmod 600 it",
+                           path, (unsigned)info.st_mode & 0777);
     return STATUS_OK;
 }
 
@@ -150,12 +155,15 @@ static enum status key_text_read(int fd, const char *path, struct secret_master 
     char digits[KEY_TEXT_BYTES + 1]; /* one more, to see a file that is longer */
     struct secret_master key;
     size_t count = 0;
-    ssize_t got = 0;
 
-    do {
+    for (;;) {
+        ssize_t got = read(fd, digits + count, sizeof digits - count);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break; /* what is missing is told below */
         count += (size_t)got;
-        got = read(fd, digits + count, sizeof digits - count);
-    } while (got > 0 || (got < 0 && errno == EINTR && (got = 0, true)));
+    }
     if (count == KEY_TEXT_BYTES && digits[count - 1] == '\n')
         count--;
     bool decoded = text_hex_decode((struct text){digits, count}, key.key, sizeof key.key);

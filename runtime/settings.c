@@ -17,8 +17,8 @@ static const char passed_prefix[] = "kafka_";
 
 /* Variables of ours that are read elsewhere, and so are no settings. */
 static const char *const other_variables[] = {
-    "PICKET_SHARE",          "PICKET_SERVER",         "PICKET_TOKEN",          "PICKET_CA",
-    "PICKET_SETTINGS",       "PICKET_SAMPLES",        "PICKET_TEST_LOGS",      "PICKET_ADMIN_PASSWORD",
+    "PICKET_SHARE",           "PICKET_SERVER",         "PICKET_TOKEN",          "PICKET_CA",
+    "PICKET_SETTINGS",        "PICKET_SAMPLES",        "PICKET_TEST_LOGS",      "PICKET_ADMIN_PASSWORD",
     "PICKET_INGEST_PASSWORD", "PICKET_STORE_PASSWORD", "PICKET_QUERY_PASSWORD",
 };
 
@@ -38,15 +38,18 @@ static enum status file_apply(struct load *load, const char *file, struct proble
 static enum status environment_apply(struct load *load, const char *const *environment, struct problem *why);
 static enum status variable_apply(struct load *load, const char *variable, struct problem *why);
 static bool variable_is_other(struct text name);
-static enum status value_apply(const struct load *load, const char *name, const char *value, struct problem *why);
-static enum status value_set(const struct load *load, const struct setting *row, void *member, const char *value,
-                             struct problem *why);
+static enum status value_apply(const struct load *load, const char *name, const char *value,
+                               struct problem *why);
+static enum status value_set(const struct load *load, const struct setting *row, void *member,
+                             const char *value, struct problem *why);
 static bool bool_read(const char *word, bool *out);
-static enum status passed_add(const struct load *load, const char *name, const char *value, struct problem *why);
+static enum status passed_add(const struct load *load, const char *name, const char *value,
+                              struct problem *why);
 static enum status unknown_refuse(const struct load *load, const char *name, struct problem *why);
 static size_t edit_distance(const char *a, const char *b);
 static enum status result_check(const struct load *load, struct problem *why);
-static enum status string_check(const struct setting *row, const char *value, struct arena *arena, struct problem *why);
+static enum status string_check(const struct setting *row, const char *value, struct arena *arena,
+                                struct problem *why);
 static void *member_of(const struct settings_group *group, const struct setting *row);
 static const char *variable_of(const char *name, struct arena *arena);
 static void value_print(const struct settings_group *group, const struct setting *row, struct buf *out);
@@ -102,12 +105,15 @@ void settings_print(const struct settings_group *groups, size_t group_count, str
 
 void settings_print_markdown(const struct settings_group *groups, size_t group_count, struct buf *out)
 {
-    buf_string(out, "# Settings\n\n"
-                    "Every setting is a line `name: value` of the settings file, or the variable next to it, which wins. "
-                    "Unknown names stop the start. `kafka_` names that are not listed here go to librdkafka, with dots "
-                    "for underscores: `kafka_security_protocol` is its `security.protocol`.\n");
+    buf_string(
+        out,
+        "# Settings\n\n"
+        "Every setting is a line `name: value` of the settings file, or the variable next to it, which wins. "
+        "Unknown names stop the start. `kafka_` names that are not listed here go to librdkafka, with dots "
+        "for underscores: `kafka_security_protocol` is its `security.protocol`.\n");
     for (size_t i = 0; i < group_count; i++) {
-        buf_format(out, "\n## %s\n\n| Name | Variable | Default | Range | What it does |\n|---|---|---|---|---|\n",
+        buf_format(out,
+                   "\n## %s\n\n| Name | Variable | Default | Range | What it does |\n|---|---|---|---|---|\n",
                    groups[i].title);
         for (size_t k = 0; k < groups[i].count; k++)
             row_print_markdown(&groups[i].table[k], out);
@@ -187,7 +193,8 @@ static bool variable_is_other(struct text name)
 }
 
 /* To every group that has the name. */
-static enum status value_apply(const struct load *load, const char *name, const char *value, struct problem *why)
+static enum status value_apply(const struct load *load, const char *name, const char *value,
+                               struct problem *why)
 {
     enum status status = STATUS_OK;
     bool known = false;
@@ -207,8 +214,8 @@ static enum status value_apply(const struct load *load, const char *name, const 
     return unknown_refuse(load, name, why);
 }
 
-static enum status value_set(const struct load *load, const struct setting *row, void *member, const char *value,
-                             struct problem *why)
+static enum status value_set(const struct load *load, const struct setting *row, void *member,
+                             const char *value, struct problem *why)
 {
     int64_t number;
 
@@ -222,8 +229,8 @@ static enum status value_set(const struct load *load, const struct setting *row,
         return STATUS_OK;
     case SETTING_KIND_BOOL:
         if (!bool_read(value, member))
-            return problem_set(why, STATUS_REJECT, "%s: %s is \"%.80s\", but must be true or false", load->where,
-                               row->name, value);
+            return problem_set(why, STATUS_REJECT, "%s: %s is \"%.80s\", but must be true or false",
+                               load->where, row->name, value);
         return STATUS_OK;
     case SETTING_KIND_STRING:
     case SETTING_KIND_FILE:
@@ -231,7 +238,7 @@ static enum status value_set(const struct load *load, const struct setting *row,
         *(const char **)member = value;
         return STATUS_OK;
     }
-    assert(!"a kind that is none of the five");
+    assert(0 && "a kind that is none of the five");
     return STATUS_FAULT;
 }
 
@@ -248,7 +255,8 @@ static bool bool_read(const char *word, bool *out)
 }
 
 /* The environment comes second, and replaces what the file said. */
-static enum status passed_add(const struct load *load, const char *name, const char *value, struct problem *why)
+static enum status passed_add(const struct load *load, const char *name, const char *value,
+                              struct problem *why)
 {
     char *dotted = arena_string(load->arena, text_of(name + sizeof passed_prefix - 1));
     size_t at = 0;
@@ -259,8 +267,8 @@ static enum status passed_add(const struct load *load, const char *name, const c
     while (at < passed_count && strcmp(passed[at].name, dotted) != 0)
         at++;
     if (at == PAIRS_MAX)
-        return problem_set(why, STATUS_REJECT, "%s: at most %d names can be passed on to librdkafka", load->where,
-                           PAIRS_MAX);
+        return problem_set(why, STATUS_REJECT, "%s: at most %d names can be passed on to librdkafka",
+                           load->where, PAIRS_MAX);
     passed[at] = (struct settings_pair){dotted, value};
     if (at == passed_count)
         passed_count++;
@@ -283,7 +291,8 @@ static enum status unknown_refuse(const struct load *load, const char *name, str
         }
     if (!nearest)
         return problem_set(why, STATUS_REJECT, "%s: there is no setting \"%.80s\"", load->where, name);
-    return problem_set(why, STATUS_REJECT, "%s: there is no setting \"%.80s\"; did you mean %s?", load->where, name,
+    return problem_set(why, STATUS_REJECT, "%s: there is no setting \"%.80s\"; did you mean %s?", load->where,
+                       name,
                        strncmp(load->where, variable_prefix, sizeof variable_prefix - 1) == 0
                            ? variable_of(nearest, load->arena)
                            : nearest);
@@ -326,18 +335,19 @@ static enum status result_check(const struct load *load, struct problem *why)
     return status;
 }
 
-static enum status string_check(const struct setting *row, const char *value, struct arena *arena, struct problem *why)
+static enum status string_check(const struct setting *row, const char *value, struct arena *arena,
+                                struct problem *why)
 {
     if (!*value && row->string_default == SETTING_NEEDED)
-        return problem_set(why, STATUS_REJECT, "%s is needed: give it in the settings file or as %s", row->name,
-                           variable_of(row->name, arena));
+        return problem_set(why, STATUS_REJECT, "%s is needed: give it in the settings file or as %s",
+                           row->name, variable_of(row->name, arena));
     if (row->kind != SETTING_KIND_FILE || !*value)
         return STATUS_OK;
     /* Opened and not asked with access(), which answers for the real user. */
     int fd = open(value, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return problem_set(why, STATUS_REJECT, "%s (%s) names \"%.200s\", which cannot be read: %s", row->name,
-                           variable_of(row->name, arena), value, strerror(errno));
+        return problem_set(why, STATUS_REJECT, "%s (%s) names \"%.200s\", which cannot be read: %s",
+                           row->name, variable_of(row->name, arena), value, strerror(errno));
     close(fd);
     return STATUS_OK;
 }

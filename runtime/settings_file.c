@@ -26,8 +26,8 @@ static void line_add(struct reading *reading, const char *value, size_t number);
 static const char *scalar_string(struct reading *reading, const yaml_event_t *event);
 static enum status not_flat(const struct reading *reading, size_t number, struct problem *why);
 
-enum status settings_file_read(const char *path, struct arena *arena, struct settings_line **out, size_t *count,
-                               struct problem *why)
+enum status settings_file_read(const char *path, struct arena *arena, struct settings_line **out,
+                               size_t *count, struct problem *why)
 {
     struct reading reading = {.path = path, .arena = arena};
     yaml_parser_t parser;
@@ -40,7 +40,8 @@ enum status settings_file_read(const char *path, struct arena *arena, struct set
     if (!status) {
         if (!yaml_parser_initialize(&parser))
             abort();
-        yaml_parser_set_input_string(&parser, (const unsigned char *)buf_as_text(&content).bytes, content.count);
+        yaml_parser_set_input_string(&parser, (const unsigned char *)buf_as_text(&content).bytes,
+                                     content.count);
         status = events_read(&reading, &parser, why);
         yaml_parser_delete(&parser);
     }
@@ -61,7 +62,8 @@ static enum status events_read(struct reading *reading, yaml_parser_t *parser, s
         yaml_event_t event;
         if (!yaml_parser_parse(parser, &event))
             return problem_set(why, STATUS_REJECT, "%s:%zu: not YAML: %s", reading->path,
-                               parser->problem_mark.line + 1, parser->problem ? parser->problem : "out of memory");
+                               parser->problem_mark.line + 1,
+                               parser->problem ? parser->problem : "out of memory");
         ended = event.type == YAML_STREAM_END_EVENT;
         status = event_take(reading, &event, why);
         yaml_event_delete(&event);
@@ -117,8 +119,9 @@ static enum status key_take(struct reading *reading, const char *name, size_t nu
 {
     for (size_t i = 0; i < reading->count; i++)
         if (strcmp(reading->lines[i].name, name) == 0)
-            return problem_set(why, STATUS_REJECT, "%s:%zu: %s stands in line %zu already: remove one of them",
-                               reading->path, number, name, reading->lines[i].number);
+            return problem_set(why, STATUS_REJECT,
+                               "%s:%zu: %s stands in line %zu already: remove one of them", reading->path,
+                               number, name, reading->lines[i].number);
     reading->key = name;
     return STATUS_OK;
 }
@@ -149,6 +152,6 @@ static const char *scalar_string(struct reading *reading, const yaml_event_t *ev
 
 static enum status not_flat(const struct reading *reading, size_t number, struct problem *why)
 {
-    return problem_set(why, STATUS_REJECT, "%s:%zu: only lines of the form `name: value` are understood", reading->path,
-                       number);
+    return problem_set(why, STATUS_REJECT, "%s:%zu: only lines of the form `name: value` are understood",
+                       reading->path, number);
 }

@@ -4,7 +4,8 @@
 #include "runtime/arena.h"
 #include "runtime/status.h"
 
-#define SETTINGS_FILE_BYTES_MAX (1024 * 1024) /* a settings file of thousands of lines; longer is some other file */
+#define SETTINGS_FILE_BYTES_MAX \
+    (1024 * 1024) /* a settings file of thousands of lines; longer is some other file */
 
 struct settings_line {
     const char *name;

@@ -54,7 +54,7 @@ const char *status_name(enum status status)
     case STATUS_FAULT:
         return "fault";
     }
-    assert(!"a status that is none of the four");
+    assert(0 && "a status that is none of the four");
     return "fault";
 }
 

@@ -34,7 +34,10 @@ START_TEST(appended_pieces_stand_in_order_and_are_terminated)
     buf_append(&buf, "ef\0", 3);
     buf_format(&buf, "%d-%s", 7, "x");
     ck_assert_uint_eq(buf.count, 10);
-    ck_assert_mem_eq(buf.bytes, "abcdef\0" "7-x", 11);
+    ck_assert_mem_eq(buf.bytes,
+                     "abcdef\0"
+                     "7-x",
+                     11);
     ck_assert(!buf_failed(&buf));
 }
 END_TEST
@@ -136,7 +139,10 @@ END_TEST
 
 START_TEST(bytes_that_are_not_utf8_become_replacement_characters)
 {
-    ck_assert_str_eq(escaped(TEXT("a\xff" "b\xc3")), "\"a\xef\xbf\xbd" "b\xef\xbf\xbd\"");
+    ck_assert_str_eq(escaped(TEXT("a\xff"
+                                  "b\xc3")),
+                     "\"a\xef\xbf\xbd"
+                     "b\xef\xbf\xbd\"");
     ck_assert_str_eq(escaped(TEXT("\xed\xa0\x80")), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
 }
 END_TEST

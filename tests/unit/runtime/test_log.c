@@ -58,8 +58,9 @@ static void assert_matches(const char *text, const char *pattern)
 START_TEST(line_is_time_level_event_fields)
 {
     log_info("event.name", "field=%s other=%d", "value", 7);
-    assert_matches(logged(), "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z info event\\.name "
-                             "field=value other=7\n$");
+    assert_matches(logged(),
+                   "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z info event\\.name "
+                   "field=value other=7\n$");
 }
 END_TEST
 

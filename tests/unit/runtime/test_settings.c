@@ -33,7 +33,8 @@ static const struct setting shelf_table[] = {
 static struct door_settings door;
 static struct shelf_settings shelf;
 static const struct settings_group door_group = {"door", door_table, 7, &door};
-static const struct settings_group both[] = {{"door", door_table, 7, &door}, {"shelf", shelf_table, 2, &shelf}};
+static const struct settings_group both[] = {{"door", door_table, 7, &door},
+                                             {"shelf", shelf_table, 2, &shelf}};
 static struct arena arena;
 static struct problem why;
 static struct buf printed;
@@ -109,7 +110,8 @@ END_TEST
 
 START_TEST(environment_overrides_the_file)
 {
-    const char *environment[] = {"HOME=/root", "PICKET_HTTPS_PORT=2", "PICKET_ADDRESS=a=b", "PICKETS=1", NULL};
+    const char *environment[] = {"HOME=/root", "PICKET_HTTPS_PORT=2", "PICKET_ADDRESS=a=b", "PICKETS=1",
+                                 NULL};
 
     ck_assert_int_eq(load_file("https_port: 1\nstrict: on\n"), STATUS_OK);
     ck_assert_int_eq(settings_load(&door_group, 1, file, environment, &arena, &why), STATUS_OK);
@@ -165,8 +167,12 @@ END_TEST
 
 START_TEST(variables_that_are_no_settings_are_left_alone)
 {
-    const char *environment[] = {"PICKET_SHARE=/x", "PICKET_SERVER=https://x", "PICKET_TOKEN=t",
-                                 "PICKET_CA=c",     "PICKET_SETTINGS=s",       "PICKET_TEST_LOGS=1",
+    const char *environment[] = {"PICKET_SHARE=/x",
+                                 "PICKET_SERVER=https://x",
+                                 "PICKET_TOKEN=t",
+                                 "PICKET_CA=c",
+                                 "PICKET_SETTINGS=s",
+                                 "PICKET_TEST_LOGS=1",
                                  NULL};
     struct settings_group shelf_alone = {"shelf", shelf_table + 1, 1, &shelf};
 
@@ -176,7 +182,8 @@ END_TEST
 
 START_TEST(values_outside_their_kind_say_where_and_what_would_do)
 {
-    static const char *const numbers[] = {"", "x", "1.5", "70000", "-1", "0x10", "1 ", "99999999999999999999"};
+    static const char *const numbers[] = {"",   "x",    "1.5", "70000",
+                                          "-1", "0x10", "1 ",  "99999999999999999999"};
     char content[64];
 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
@@ -184,7 +191,8 @@ START_TEST(values_outside_their_kind_say_where_and_what_would_do)
         assert_refused(load_file(content), "whole number from 0 to 65535");
     }
     assert_refused(load_file("\n\ntimeout_ms: 1001\n"), ":3: timeout_ms is \"1001\"");
-    assert_refused(load_variable("PICKET_STRICT=maybe"), "PICKET_STRICT: strict is \"maybe\", but must be true or false");
+    assert_refused(load_variable("PICKET_STRICT=maybe"),
+                   "PICKET_STRICT: strict is \"maybe\", but must be true or false");
     assert_refused(load_variable("PICKET_HTTPS_PORT"), "whole number");
 }
 END_TEST
@@ -232,7 +240,8 @@ START_TEST(file_setting_must_be_readable_once_all_have_spoken)
     char content[160];
     const char *environment[] = {"PICKET_KEY_FILE=", NULL};
 
-    assert_refused(load_file("key_file: /nonexistent/key\n"), "key_file (PICKET_KEY_FILE) names \"/nonexistent/key\"");
+    assert_refused(load_file("key_file: /nonexistent/key\n"),
+                   "key_file (PICKET_KEY_FILE) names \"/nonexistent/key\"");
     ck_assert_int_eq(settings_load(&door_group, 1, file, environment, &arena, &why), STATUS_OK);
     snprintf(content, sizeof content, "key_file: %s\n", file);
     ck_assert_int_eq(load_file(content), STATUS_OK);
@@ -242,7 +251,8 @@ END_TEST
 
 START_TEST(kafka_names_of_no_table_pass_through_and_the_environment_wins)
 {
-    const char *environment[] = {"PICKET_KAFKA_LINGER_MS=2", "PICKET_DATABASE=x", "PICKET_KAFKA_TOPIC=mine", NULL};
+    const char *environment[] = {"PICKET_KAFKA_LINGER_MS=2", "PICKET_DATABASE=x", "PICKET_KAFKA_TOPIC=mine",
+                                 NULL};
     const struct settings_pair *pairs = NULL;
 
     (void)load_file("kafka_linger_ms: 1\nkafka_security_protocol: ssl\n");
@@ -261,7 +271,8 @@ END_TEST
 
 START_TEST(printed_settings_show_values_and_hide_secrets)
 {
-    const char *environment[] = {"PICKET_TIMEOUT_MS=7", "PICKET_DATABASE=x", "PICKET_KAFKA_SASL_PASSWORD=hush", NULL};
+    const char *environment[] = {"PICKET_TIMEOUT_MS=7", "PICKET_DATABASE=x",
+                                 "PICKET_KAFKA_SASL_PASSWORD=hush", NULL};
 
     ck_assert_int_eq(load_file("token: hush\n"), STATUS_OK);
     ck_assert_int_eq(settings_load(both, 2, file, environment, &arena, &why), STATUS_OK);
@@ -277,12 +288,14 @@ END_TEST
 
 START_TEST(markdown_page_has_a_row_for_each_setting_without_loading_any)
 {
-    static const char row[] = "| `https_port` | `PICKET_HTTPS_PORT` | default 8443 | 0 to 65535 | Port \\| of the door. |";
+    static const char row[] =
+        "| `https_port` | `PICKET_HTTPS_PORT` | default 8443 | 0 to 65535 | Port \\| of the door. |";
 
     settings_print_markdown(both, 2, &printed);
     ck_assert_ptr_nonnull(strstr(printed.bytes, row));
     ck_assert_ptr_nonnull(strstr(printed.bytes, "\n## shelf\n"));
-    ck_assert_ptr_nonnull(strstr(printed.bytes, "| `key_file` | `PICKET_KEY_FILE` | default none | path of a file |"));
+    ck_assert_ptr_nonnull(
+        strstr(printed.bytes, "| `key_file` | `PICKET_KEY_FILE` | default none | path of a file |"));
 }
 END_TEST
 

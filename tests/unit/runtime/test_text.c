@@ -60,7 +60,8 @@ END_TEST
 
 START_TEST(numbers_are_digits_within_range_or_nothing)
 {
-    static const char *const wrong[] = {"", "-", "+1", " 1", "1 ", "0x1", "1e3", "--1", "99999999999999999999"};
+    static const char *const wrong[] = {
+        "", "-", "+1", " 1", "1 ", "0x1", "1e3", "--1", "99999999999999999999"};
     uint64_t natural = 7;
     int64_t whole = 7;
 
@@ -130,7 +131,8 @@ END_TEST
 
 START_TEST(base64_of_rfc_4648)
 {
-    static const char *const pairs[][2] = {{"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}};
+    static const char *const pairs[][2] = {
+        {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}};
     char encoded[16];
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
@@ -142,8 +144,8 @@ END_TEST
 
 START_TEST(malformed_base64_is_refused)
 {
-    static const char *const wrong[] = {"Z",    "Zg",   "Zg=",  "Zg==Zg==", "====", "=g==",
-                                        "Zm9=", "Zh==", "Zm 8", "Zm8=\n",   "Z-_v"};
+    static const char *const wrong[] = {
+        "Z", "Zg", "Zg=", "Zg==Zg==", "====", "=g==", "Zm9=", "Zh==", "Zm 8", "Zm8=\n", "Z-_v"};
     uint8_t out[16];
     size_t count = 99;
 
@@ -199,10 +201,10 @@ END_TEST
 
 START_TEST(overlong_cut_and_stray_bytes_are_not_utf8)
 {
-    static const char *const wrong[] = {"\x80",         "\xbf",         "\xc0\xaf",         "\xc1\xbf",
-                                        "\xc3",         "\xe0\x9f\xbf", "\xe2\x82",         "\xf0\x8f\xbf\xbf",
-                                        "\xf0\x9f\x98", "\xf5\x80\x80\x80", "\xff",         "\xc3\xc3",
-                                        "\xe2\x28\xa1", "\xe2\x82\x28", "\xf0\x9f\x98\x28"};
+    static const char *const wrong[] = {
+        "\x80",         "\xbf",     "\xc0\xaf",         "\xc1\xbf",     "\xc3",
+        "\xe0\x9f\xbf", "\xe2\x82", "\xf0\x8f\xbf\xbf", "\xf0\x9f\x98", "\xf5\x80\x80\x80",
+        "\xff",         "\xc3\xc3", "\xe2\x28\xa1",     "\xe2\x82\x28", "\xf0\x9f\x98\x28"};
 
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ck_assert_msg(!text_utf8_valid(text_of(wrong[i])), "%zu", i);
