@@ -296,7 +296,9 @@ static enum status start_server(struct up *up, struct problem *why)
         status = state_save(up, why);
     if (status)
         return status;
-    up_say(up, "started picketd as %s: ingest, store and query, pid %ld", up->server_user.name, (long)up->state.picketd.pid);
+    bool stepped_in = up->server_user.uid != up->servant.uid;
+    up_say(up, "started picketd as %s%s: ingest, store and query, pid %ld", up->server_user.name,
+           stepped_in ? ", since the programs are closed to other users" : "", (long)up->state.picketd.pid);
     status = up_server_wait_ready(up, READY_MS, why);
     if (!status)
         up_say(up, "picketd is ready");
