@@ -34,6 +34,11 @@ static enum status connection_string(const struct cli *cli, char **out, struct p
 #define WORKSPACE_FLAG {"workspace", "NAME", "Workspace (default: the token's own, where it has one)."}
 
 static const struct cli_flag workspace_flags[] = {WORKSPACE_FLAG};
+static const struct cli_flag create_flags[] = {
+    WORKSPACE_FLAG,
+    {"primary-key", "BASE64", "The key it has already, when it comes from elsewhere (default: a fresh one)."},
+    {"secondary-key", "BASE64", "The same for the second key."},
+};
 static const struct cli_flag list_flags[] = {
     WORKSPACE_FLAG,
     {"status", "STATUS", "Only devices that are enabled, disabled or deleted (default: not the deleted)."},
@@ -56,7 +61,7 @@ static const struct cli_flag sas_flags[] = {
 
 const struct cli_verb device_verbs[] = {
     DEVICE_VERB("create", "ID", "Enrol a device, or with device/module one of its modules; prints its keys.",
-                workspace_flags, run_create),
+                create_flags, run_create),
     {"device list", "", "List devices and modules.", NULL, CLI_FLAGS(list_flags), CLI_SERVER | CLI_JSON, 0, 0, run_list},
     DEVICE_VERB("show", "ID", "Show a device: status, activity, loss ledger.", workspace_flags, run_show),
     DEVICE_VERB("disable", "ID", "Refuse its messages (403) until it is enabled again.", workspace_flags, run_disable),
@@ -84,6 +89,10 @@ static enum cli_exit run_create(const struct cli *cli)
     buf_init(&path, PATH_BYTES_MAX);
     buf_string(&path, "/v1/devices");
     workspace_append(cli, &path);
+    if (cli_given(cli, "primary-key"))
+        json_object_set_new(body, "primary_key", json_string(cli_value(cli, "primary-key")));
+    if (cli_given(cli, "secondary-key"))
+        json_object_set_new(body, "secondary_key", json_string(cli_value(cli, "secondary-key")));
     enum status status = call(cli, "POST", path.bytes, body, &device, &why);
     if (!status)
         device_print(cli, device);

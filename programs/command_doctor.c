@@ -146,14 +146,17 @@ static void check_parts(struct doctor *doctor, const json_t *answer)
 static void check_counts(struct doctor *doctor, const json_t *counts)
 {
     long long dead = json_integer_value(json_object_get(counts, "dead_letters"));
+    long long gaps = json_integer_value(json_object_get(counts, "bus_gaps"));
     long long missing = json_integer_value(json_object_get(counts, "missing"));
 
     if (dead)
         say(doctor, RESULT_FINDING, "messages", "%lld could not be stored: see `picket dead-letter list`", dead);
     if (missing)
         say(doctor, RESULT_FINDING, "ledger", "%lld events that devices numbered have not arrived", missing);
-    if (!dead && !missing)
-        say(doctor, RESULT_OK, "messages", "none is a dead letter, none is missing from the ledger");
+    if (gaps)
+        say(doctor, RESULT_FINDING, "bus", "%lld times records were gone from the bus before they were stored", gaps);
+    if (!dead && !missing && !gaps)
+        say(doctor, RESULT_OK, "messages", "none is a dead letter, none is missing from the ledger or the bus");
 }
 
 static void check_clock(struct doctor *doctor, const json_t *counts)

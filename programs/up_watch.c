@@ -23,7 +23,7 @@ struct watched {
 };
 
 struct counts {
-    int64_t devices, messages, events, alerts, lost, missing;
+    int64_t devices, messages, events, alerts, lost, dropped;
 };
 
 static void look_after(struct up *up, struct watched *watched);
@@ -133,9 +133,9 @@ static void live_line(struct up *up, struct counts *last, int64_t elapsed_ms)
         printf("%.19sZ  the server does not answer\n", moment);
     } else {
         double rate = last->messages < 0 ? 0 : (double)(now.messages - last->messages) * 1000.0 / (double)elapsed_ms;
-        printf("%.19sZ  devices %lld   messages/s %.1f   events stored %lld   alerts %lld   ledger: %lld missing, %lld dropped\n",
-               moment, (long long)now.devices, rate, (long long)now.events, (long long)now.alerts, (long long)now.missing,
-               (long long)now.lost);
+        printf("%.19sZ  devices %lld   messages/s %.1f   events stored %lld   alerts %lld   ledger: %lld lost, %lld dropped\n",
+               moment, (long long)now.devices, rate, (long long)now.events, (long long)now.alerts, (long long)now.lost,
+               (long long)now.dropped);
         *last = now;
     }
     fflush(stdout);
@@ -153,8 +153,8 @@ static bool counts_read(struct up *up, struct counts *out)
         .messages = json_integer_value(json_object_get(answer, "messages")),
         .events = json_integer_value(json_object_get(answer, "events")),
         .alerts = json_integer_value(json_object_get(answer, "alerts_open")),
-        .lost = json_integer_value(json_object_get(answer, "dropped")),
-        .missing = json_integer_value(json_object_get(answer, "missing")),
+        .lost = json_integer_value(json_object_get(answer, "lost")), /* with those that may still come */
+        .dropped = json_integer_value(json_object_get(answer, "dropped")),
     };
     json_decref(answer);
     return true;
