@@ -28,12 +28,31 @@ CREATE FUNCTION picket.token_find(wanted_prefix text)
 REVOKE ALL ON FUNCTION picket.token_find(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION picket.token_find(text) TO picket_query, picket_admin;
 
--- Only an admin of every workspace (the first token) makes workspaces; the handler checks, this function does.
+-- A host name leads to one workspace: a second one with it would get the first one's devices. No workspace sees the
+-- others, so this has to look for them.
+CREATE FUNCTION picket.workspace_hosts_check() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('picket.workspace'));
+    IF EXISTS (SELECT FROM picket.workspace w WHERE w.workspace_id <> NEW.workspace_id AND w.host_names && NEW.host_names) THEN
+        RAISE EXCEPTION 'a host name leads to another workspace already' USING ERRCODE = 'unique_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER hosts_check BEFORE INSERT OR UPDATE OF host_names ON picket.workspace
+    FOR EACH ROW EXECUTE FUNCTION picket.workspace_hosts_check();
+
+-- Only an admin of every workspace (as the first token is) makes workspaces; NULL for any other.
 CREATE FUNCTION picket.workspace_create(wanted_name text, wanted_hosts text[], for_token int) RETURNS int
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     made int;
 BEGIN
+    PERFORM FROM picket.token t WHERE t.token_id = for_token AND t.role = 'admin' AND t.revoked_at IS NULL
+        AND NOT EXISTS (SELECT FROM picket.workspace w WHERE w.workspace_id <> ALL (t.workspaces)) FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO picket.workspace (name, host_names) VALUES (wanted_name, wanted_hosts) RETURNING workspace_id INTO made;
     UPDATE picket.token SET workspaces = workspaces || made WHERE token_id = for_token;
     RETURN made;

@@ -1,0 +1,300 @@
+#include "query/routes.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "runtime/process.h"
+
+/* The document is printed from the table that serves, so that it cannot say anything else; only the schemas stand here. */
+
+#define NULLABLE(type) "{\"type\":\"" type "\",\"nullable\":true}"
+#define TEXT_SCHEMA "{\"type\":\"string\"}"
+#define NUMBER_SCHEMA "{\"type\":\"integer\"}"
+#define TIME_SCHEMA "{\"type\":\"string\",\"format\":\"date-time\",\"nullable\":true}"
+#define TEXTS_SCHEMA "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}"
+#define ANY_OBJECT "{\"type\":\"object\",\"additionalProperties\":true}"
+#define OBJECT(members) "{\"type\":\"object\",\"properties\":{" members "}}"
+#define BODY(required, members) \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[" required "],\"properties\":{" members "}}"
+#define PAGE_OF(name, schema) \
+    OBJECT("\"" name "\":{\"type\":\"array\",\"items\":" schema "},\"next\":" NULLABLE("string"))
+#define REFERENCE(name) "{\"$ref\":\"#/components/schemas/" name "\"}"
+#define DEVICE_HEAD "\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA
+#define DEVICE_COUNTS \
+    ",\"created_at\":" TIME_SCHEMA ",\"last_seen_at\":" TIME_SCHEMA ",\"message_count\":" NUMBER_SCHEMA \
+    ",\"event_count\":" NUMBER_SCHEMA ",\"refused_count\":" NUMBER_SCHEMA
+#define LETTER_HEAD \
+    "\"id\":" NUMBER_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA ",\"module\":" TEXT_SCHEMA \
+    ",\"received_at\":" TIME_SCHEMA ",\"written_at\":" TIME_SCHEMA ",\"state\":" TEXT_SCHEMA ",\"reason\":" TEXT_SCHEMA \
+    ",\"message\":" TEXT_SCHEMA ",\"body_bytes\":" NUMBER_SCHEMA ",\"replayed_at\":" TIME_SCHEMA
+#define WORKSPACE_LIMITS \
+    "\"host_names\":" TEXTS_SCHEMA ",\"messages_per_second\":" NULLABLE("integer") ",\"bytes_per_second\":" NULLABLE("integer")
+
+static const struct {
+    const char *name, *json;
+} schemas[] = {
+    {"Error", OBJECT("\"error\":" OBJECT("\"code\":" TEXT_SCHEMA ",\"message\":" TEXT_SCHEMA))},
+    {"DeviceList", PAGE_OF("devices", OBJECT(DEVICE_HEAD DEVICE_COUNTS))},
+    {"DeviceNew", BODY("\"id\"", "\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"primary_key\":" TEXT_SCHEMA
+                                 ",\"secondary_key\":" TEXT_SCHEMA)},
+    {"DeviceKeys", OBJECT(DEVICE_HEAD ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA
+                                      ",\"connection_string\":" TEXT_SCHEMA)},
+    {"Device",
+     OBJECT(DEVICE_HEAD DEVICE_COUNTS
+            ",\"changed_at\":" TIME_SCHEMA ",\"first_seen_at\":" TIME_SCHEMA ",\"resend_count\":" NUMBER_SCHEMA
+            ",\"departure_count\":" NUMBER_SCHEMA ",\"dead_count\":" NUMBER_SCHEMA ",\"refused\":" ANY_OBJECT
+            ",\"agent_version\":" NULLABLE("string") ",\"messages_per_second\":" NULLABLE("integer")
+            ",\"bytes_per_second\":" NULLABLE("integer") ",\"modules\":" TEXTS_SCHEMA
+            ",\"ledger\":{\"type\":\"array\",\"items\":" REFERENCE("Ledger") "}")},
+    {"Ledger", OBJECT("\"epoch\":" TEXT_SCHEMA ",\"stream\":" NUMBER_SCHEMA ",\"sent\":" NUMBER_SCHEMA
+                      ",\"stored\":" NUMBER_SCHEMA ",\"lost\":" NUMBER_SCHEMA ",\"dropped\":" NUMBER_SCHEMA
+                      ",\"missing\":{\"type\":\"array\",\"items\":{\"type\":\"array\",\"items\":" NUMBER_SCHEMA "}}"
+                      ",\"missing_count\":" NUMBER_SCHEMA ",\"drop_reasons\":" ANY_OBJECT
+                      ",\"first_seen_at\":" TIME_SCHEMA ",\"last_seen_at\":" TIME_SCHEMA)},
+    {"DeviceStatus", OBJECT(DEVICE_HEAD)},
+    {"KeyChoice", BODY("\"key\"", "\"key\":{\"type\":\"string\",\"enum\":[\"primary\",\"secondary\",\"both\"]}")},
+    {"ConnectionString", OBJECT("\"connection_string\":" TEXT_SCHEMA)},
+    {"EventList", PAGE_OF("events", REFERENCE("Event"))},
+    {"Event", OBJECT("\"id\":" TEXT_SCHEMA ",\"event_id\":" NULLABLE("string") ",\"message\":" TEXT_SCHEMA
+                     ",\"workspace\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA ",\"module\":" TEXT_SCHEMA
+                     ",\"element\":" NUMBER_SCHEMA ",\"time_generated\":" TIME_SCHEMA ",\"time_stamp\":" TIME_SCHEMA
+                     ",\"time_local\":" TEXT_SCHEMA ",\"type\":" TEXT_SCHEMA ",\"category\":" TEXT_SCHEMA
+                     ",\"name\":" TEXT_SCHEMA ",\"hit_count\":" NUMBER_SCHEMA ",\"details\":" ANY_OBJECT
+                     ",\"departures\":" TEXTS_SCHEMA ",\"extra\":" ANY_OBJECT)},
+    {"DeadLetterList", PAGE_OF("dead_letters", OBJECT(LETTER_HEAD))},
+    {"DeadLetter", OBJECT(LETTER_HEAD ",\"headers\":" ANY_OBJECT ",\"body_encoding\":{\"type\":\"string\",\"enum\":[\"text\","
+                                      "\"base64\"]},\"body\":" TEXT_SCHEMA)},
+    {"DeadLetterState", OBJECT("\"id\":" NUMBER_SCHEMA ",\"state\":" TEXT_SCHEMA)},
+    {"AlertList",
+     PAGE_OF("alerts", OBJECT("\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA
+                              ",\"module\":" TEXT_SCHEMA ",\"rule\":" TEXT_SCHEMA ",\"cause\":" TEXT_SCHEMA
+                              ",\"severity\":" TEXT_SCHEMA ",\"title\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA
+                              ",\"repeats\":" NUMBER_SCHEMA ",\"first_seen_at\":" TIME_SCHEMA
+                              ",\"last_seen_at\":" TIME_SCHEMA ",\"details\":" ANY_OBJECT))},
+    {"AlertStatus", OBJECT("\"id\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA)},
+    {"TokenList", PAGE_OF("tokens", OBJECT("\"id\":" NUMBER_SCHEMA ",\"prefix\":" TEXT_SCHEMA ",\"role\":" TEXT_SCHEMA
+                                           ",\"workspaces\":" TEXTS_SCHEMA ",\"description\":" TEXT_SCHEMA
+                                           ",\"created_at\":" TIME_SCHEMA ",\"revoked_at\":" TIME_SCHEMA))},
+    {"TokenNew", BODY("\"role\"", "\"role\":{\"type\":\"string\",\"enum\":[\"reader\",\"analyst\",\"admin\"]},"
+                                  "\"workspace\":" TEXT_SCHEMA ",\"description\":" TEXT_SCHEMA)},
+    {"TokenMade", OBJECT("\"id\":" NUMBER_SCHEMA ",\"token\":" TEXT_SCHEMA ",\"role\":" TEXT_SCHEMA
+                         ",\"workspaces\":" TEXTS_SCHEMA)},
+    {"WorkspaceList", PAGE_OF("workspaces", REFERENCE("Workspace"))},
+    {"Workspace", OBJECT("\"id\":" NUMBER_SCHEMA ",\"name\":" TEXT_SCHEMA ",\"guid\":" TEXT_SCHEMA "," WORKSPACE_LIMITS
+                         ",\"created_at\":" TIME_SCHEMA)},
+    {"WorkspaceNew", BODY("\"name\"", "\"name\":" TEXT_SCHEMA ",\"host_names\":" TEXTS_SCHEMA)},
+    {"WorkspaceChange", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" WORKSPACE_LIMITS "}}"},
+    {"AuditList", PAGE_OF("audit", OBJECT("\"id\":" NUMBER_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"at\":" TIME_SCHEMA
+                                          ",\"actor\":" TEXT_SCHEMA ",\"action\":" TEXT_SCHEMA ",\"target\":" TEXT_SCHEMA
+                                          ",\"details\":" ANY_OBJECT ",\"hash\":" TEXT_SCHEMA))},
+    {"Status", OBJECT("\"version\":" TEXT_SCHEMA ",\"time\":" TIME_SCHEMA ",\"devices\":" NUMBER_SCHEMA
+                      ",\"modules\":" NUMBER_SCHEMA ",\"devices_seen\":" NUMBER_SCHEMA ",\"messages\":" NUMBER_SCHEMA
+                      ",\"events\":" NUMBER_SCHEMA ",\"resends\":" NUMBER_SCHEMA ",\"refused\":" NUMBER_SCHEMA
+                      ",\"departures\":" NUMBER_SCHEMA ",\"lost\":" NUMBER_SCHEMA ",\"missing\":" NUMBER_SCHEMA
+                      ",\"dropped\":" NUMBER_SCHEMA ",\"alerts_open\":" NUMBER_SCHEMA ",\"dead_letters\":" NUMBER_SCHEMA
+                      ",\"bus_gaps\":" NUMBER_SCHEMA ",\"readiness\":" REFERENCE("Readiness"))},
+    {"Health", OBJECT("\"status\":" TEXT_SCHEMA)},
+    {"Readiness", OBJECT("\"ready\":{\"type\":\"boolean\"},\"parts\":" ANY_OBJECT)},
+    {"SessionNew", BODY("\"token\"", "\"token\":" TEXT_SCHEMA)},
+    {"Session", OBJECT("\"role\":" TEXT_SCHEMA ",\"seconds\":" NUMBER_SCHEMA)},
+};
+
+static const struct {
+    const char *name, *schema, *sentence;
+} arguments[] = {
+    {"limit", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":100}", "Rows of a page."},
+    {"cursor", TEXT_SCHEMA, "`next` of the page before, unchanged."},
+    {"workspace", TEXT_SCHEMA, "One of the token's workspaces; without it, all of them."},
+    {"status", TEXT_SCHEMA, "Only those with this status."},
+    {"search", TEXT_SCHEMA, "Only ids that contain this, in any case."},
+    {"key", "{\"type\":\"string\",\"enum\":[\"primary\",\"secondary\"],\"default\":\"primary\"}", "Which key."},
+    {"device", TEXT_SCHEMA, "Only this device; for events also device/module."},
+    {"type", TEXT_SCHEMA, "Only this type: Security, Operational, Diagnostic or Custom."},
+    {"name", TEXT_SCHEMA, "Only this name, such as Login."},
+    {"since", TEXT_SCHEMA, "From here on: ISO 8601, or a duration back from now such as 24h, the default."},
+    {"until", TEXT_SCHEMA, "Before this: ISO 8601, or a duration back from now."},
+    {"text", TEXT_SCHEMA, "Only events whose details, as JSON text without blanks, contain this."},
+    {"state", "{\"type\":\"string\",\"enum\":[\"dead\",\"replay\",\"replayed\"]}", "Only those in this state."},
+    {"severity", "{\"type\":\"string\",\"enum\":[\"Informational\",\"Low\",\"Medium\",\"High\"]}", "Only this severity."},
+    {"rule", TEXT_SCHEMA, "Only those of this rule."},
+    {"action", TEXT_SCHEMA, "Only this action, such as device.create."},
+};
+
+static void path_print(const char *path, struct reply *reply);
+static void operation_print(const struct route *route, struct reply *reply);
+static void parameters_print(const struct route *route, struct reply *reply);
+static void argument_print(struct text name, struct reply *reply);
+static void responses_print(const struct route *route, struct reply *reply);
+static void content_print(const char *schema, struct reply *reply);
+
+ROUTE_HANDLER(openapi_show)
+{
+    (void)query;
+    (void)request;
+    (void)why;
+    openapi_print(query_routes, query_route_count, reply->body);
+    return STATUS_OK;
+}
+
+void openapi_print(const struct route *routes, size_t count, struct buf *out)
+{
+    struct reply reply = {.body = out};
+
+    reply_open_object(&reply, NULL);
+    reply_string(&reply, "openapi", "3.0.3");
+    reply_open_object(&reply, "info");
+    reply_string(&reply, "title", "Picket");
+    reply_string(&reply, "version", PICKET_VERSION);
+    reply_string(&reply, "description", "Devices, events, alerts and who may see them.");
+    reply_close_object(&reply);
+    reply_open_object(&reply, "paths");
+    for (size_t i = 0; i < count; i++) {
+        size_t first = 0;
+        while (strcmp(routes[first].path, routes[i].path) != 0)
+            first++;
+        if (first < i)
+            continue; /* printed with the first of its path */
+        path_print(routes[i].path, &reply);
+        for (size_t j = i; j < count; j++)
+            if (strcmp(routes[j].path, routes[i].path) == 0)
+                operation_print(&routes[j], &reply);
+        reply_close_object(&reply);
+    }
+    reply_close_object(&reply);
+    reply_open_object(&reply, "components");
+    reply_raw(&reply, "securitySchemes", TEXT("{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}}"));
+    reply_open_object(&reply, "schemas");
+    for (size_t i = 0; i < sizeof schemas / sizeof schemas[0]; i++)
+        reply_raw(&reply, schemas[i].name, text_of(schemas[i].json));
+    reply_close_object(&reply);
+    reply_close_object(&reply);
+    reply_close_object(&reply);
+}
+
+/* "/v1/devices/:id" is written "/v1/devices/{id}". */
+static void path_print(const char *path, struct reply *reply)
+{
+    struct text rest = text_of(path), head;
+    struct buf written;
+
+    buf_init(&written, 256);
+    rest = text_cut(rest, '/', &head); /* what stands before the first slash is nothing */
+    while (rest.bytes) {
+        rest = text_cut(rest, '/', &head);
+        buf_byte(&written, '/');
+        bool parameter = text_starts(head, TEXT(":"));
+        if (parameter)
+            buf_format(&written, "{%.*s}", (int)head.count - 1, head.bytes + 1);
+        else
+            buf_text(&written, head);
+    }
+    assert(!buf_failed(&written));
+    reply_open_object(reply, buf_as_text(&written).bytes);
+    buf_done(&written);
+}
+
+static void operation_print(const struct route *route, struct reply *reply)
+{
+    static const char *const methods[][2] = {
+        {"GET", "get"}, {"POST", "post"}, {"DELETE", "delete"}, {"PATCH", "patch"}, {"PUT", "put"}};
+    static const char *const roles[] = {"", "reader", "analyst", "admin"};
+    const char *method = NULL;
+
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+        if (strcmp(methods[i][0], route->method) == 0)
+            method = methods[i][1];
+    assert(method);
+    reply_open_object(reply, method);
+    reply_string(reply, "summary", route->summary);
+    if (route->role != ROLE_NONE) {
+        reply_string(reply, "x-picket-role", roles[route->role]);
+        reply_raw(reply, "security", TEXT("[{\"token\":[]}]"));
+    }
+    parameters_print(route, reply);
+    if (route->body) {
+        reply_open_object(reply, "requestBody");
+        reply_flag(reply, "required", true);
+        content_print(route->body, reply);
+        reply_close_object(reply);
+    }
+    responses_print(route, reply);
+    reply_close_object(reply);
+}
+
+static void parameters_print(const struct route *route, struct reply *reply)
+{
+    struct text rest = text_of(route->path), head;
+
+    reply_open_array(reply, "parameters");
+    while (rest.bytes) {
+        rest = text_cut(rest, '/', &head);
+        if (!text_starts(head, TEXT(":")))
+            continue;
+        reply_open_object(reply, NULL);
+        reply_text(reply, "name", (struct text){head.bytes + 1, head.count - 1});
+        reply_string(reply, "in", "path");
+        reply_flag(reply, "required", true);
+        reply_raw(reply, "schema", TEXT(TEXT_SCHEMA));
+        reply_close_object(reply);
+    }
+    rest = text_of(route->arguments);
+    while (rest.count) {
+        rest = text_cut(rest, ' ', &head);
+        argument_print(head, reply);
+    }
+    reply_close_array(reply);
+}
+
+static void argument_print(struct text name, struct reply *reply)
+{
+    size_t i = 0;
+
+    while (i < sizeof arguments / sizeof arguments[0] && !text_equal(text_of(arguments[i].name), name))
+        i++;
+    assert(i < sizeof arguments / sizeof arguments[0]);
+    reply_open_object(reply, NULL);
+    reply_text(reply, "name", name);
+    reply_string(reply, "in", "query");
+    reply_string(reply, "description", arguments[i].sentence);
+    reply_raw(reply, "schema", text_of(arguments[i].schema));
+    reply_close_object(reply);
+}
+
+static void responses_print(const struct route *route, struct reply *reply)
+{
+    bool makes = route->body && strcmp(route->method, "POST") == 0 && strstr(route->body, "New") && route->role != ROLE_NONE;
+
+    reply_open_object(reply, "responses");
+    reply_open_object(reply, !route->answer ? "204" : makes ? "201" : "200");
+    reply_string(reply, "description", !route->answer ? "Done." : makes ? "Made." : "The answer.");
+    if (route->answer)
+        content_print(route->answer, reply);
+    reply_close_object(reply);
+    reply_open_object(reply, "default");
+    reply_string(reply, "description", "Refused, or failed; the message says why.");
+    content_print("Error", reply);
+    reply_close_object(reply);
+    reply_close_object(reply);
+}
+
+/* A name of a schema, or a content type whose content has none. */
+static void content_print(const char *schema, struct reply *reply)
+{
+    bool typed = strchr(schema, '/') != NULL;
+
+    reply_open_object(reply, "content");
+    reply_open_object(reply, typed ? schema : "application/json");
+    reply_open_object(reply, "schema");
+    if (typed) {
+        reply_string(reply, "type", "string");
+    } else {
+        struct buf path;
+        buf_init(&path, 128);
+        buf_format(&path, "#/components/schemas/%s", schema);
+        reply_text(reply, "$ref", buf_as_text(&path));
+        buf_done(&path);
+    }
+    reply_close_object(reply);
+    reply_close_object(reply);
+    reply_close_object(reply);
+}

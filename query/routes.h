@@ -1,0 +1,68 @@
+#ifndef PICKET_QUERY_ROUTES_H
+#define PICKET_QUERY_ROUTES_H
+
+#include "query/request.h"
+
+enum route_access {
+    ROUTE_PLAIN, /* no transaction */
+    ROUTE_READ,  /* read only, as picket_query */
+    ROUTE_WRITE, /* as picket_admin */
+};
+
+/* One row per method and path: what it needs, who answers, and what /openapi.json says of it. */
+struct route {
+    const char *method, *path;
+    enum query_role role;
+    enum route_access access;
+    enum status (*handle)(struct query *query, const struct request *request, struct reply *reply, struct problem *why);
+    const char *summary;   /* one sentence */
+    const char *arguments; /* of the query, blanks between; described in route_openapi.c */
+    const char *body;      /* schema of the request's body, or NULL */
+    const char *answer;    /* schema of the answer; NULL: 204; with a slash: a content type */
+};
+
+extern const struct route query_routes[];
+extern const size_t query_route_count;
+
+/* route_<resource>.c */
+#define ROUTE_HANDLER(name) \
+    enum status name(struct query *query, const struct request *request, struct reply *reply, struct problem *why)
+ROUTE_HANDLER(devices_list);
+ROUTE_HANDLER(devices_create);
+ROUTE_HANDLER(devices_show);
+ROUTE_HANDLER(devices_delete);
+ROUTE_HANDLER(devices_disable);
+ROUTE_HANDLER(devices_enable);
+ROUTE_HANDLER(devices_rotate_key);
+ROUTE_HANDLER(devices_connection_string);
+ROUTE_HANDLER(events_list);
+ROUTE_HANDLER(dead_letters_list);
+ROUTE_HANDLER(dead_letters_show);
+ROUTE_HANDLER(dead_letters_replay);
+ROUTE_HANDLER(alerts_list);
+ROUTE_HANDLER(alerts_close);
+ROUTE_HANDLER(tokens_list);
+ROUTE_HANDLER(tokens_create);
+ROUTE_HANDLER(tokens_revoke);
+ROUTE_HANDLER(workspaces_list);
+ROUTE_HANDLER(workspaces_create);
+ROUTE_HANDLER(workspaces_change);
+ROUTE_HANDLER(audit_list);
+ROUTE_HANDLER(status_show);
+ROUTE_HANDLER(health_show);
+ROUTE_HANDLER(ready_show);
+ROUTE_HANDLER(metrics_show);
+ROUTE_HANDLER(openapi_show);
+ROUTE_HANDLER(console_index);
+ROUTE_HANDLER(console_file);
+ROUTE_HANDLER(session_create);
+ROUTE_HANDLER(session_end);
+
+/* The document of /openapi.json for these routes, appended to `out`. */
+void openapi_print(const struct route *routes, size_t count, struct buf *out);
+
+/* The console's files, read at start: nothing else can ever be asked for. Empty when there are none. */
+struct console *console_load(const char *share_path);
+void console_free(struct console *take_console);
+
+#endif
