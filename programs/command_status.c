@@ -141,6 +141,8 @@ static void report_print(const json_t *report)
         json_object_foreach(json_object_get(report, nested[i]), key, value)
         {
             char name[128];
+            if (json_is_object(value))
+                continue; /* readiness, part by part: for --json */
             snprintf(name, sizeof name, "%s %s", i == 1 ? "pid of" : nested[i], key);
             json_object_set(flat, name, value);
         }

@@ -117,6 +117,7 @@ static enum cli_exit run_detached(struct up *up)
     if (child == 0) {
         close(ends[0]);
         setsid();
+        prctl(PR_SET_PDEATHSIG, SIGTERM); /* until all is ready, Ctrl-C on the one who waits is for us as well */
         return up_here(up, ends[1]);
     }
     close(ends[1]);
@@ -162,6 +163,7 @@ static enum cli_exit up_here(struct up *up, int ready)
         if (ready >= 0) {
             detach_streams(up);
             up->quiet = true; /* a live line that nobody sees would only fill the log */
+            prctl(PR_SET_PDEATHSIG, 0);
             if (write(ready, "r", 1) != 1)
                 process_stop(); /* nobody waits any more: it was Ctrl-C */
             close(ready);

@@ -74,7 +74,7 @@ static enum status wishes_read(const struct cli *cli, json_t *body, struct probl
         hosts_read(text_of(cli_value(cli, "hosts")), body);
     for (size_t i = 0; !status && i < 2; i++) {
         int64_t number = -1;
-        status = cli_number(cli, limits[i][0], 0, INT32_MAX, &number, why);
+        status = cli_number(cli, limits[i][0], 0, i == 0 ? INT32_MAX : INT64_MAX, &number, why);
         if (!status && number >= 0)
             json_object_set_new(body, limits[i][1], json_integer(number));
     }

@@ -1,0 +1,204 @@
+/* The reference agent: `picket-agent --config FILE` watches this host and tells a Picket server. */
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "agent/agent_config.h"
+#include "agent/collector.h"
+#include "agent/linux_port.h"
+#include "runtime/process.h"
+
+#define QUEUE_BYTES (512 * 1024)
+#define MESSAGE_BYTES (128 * 1024)
+
+enum exit_code { EXIT_DONE = 0, EXIT_FAULT = 1, EXIT_CONFIG = 2, EXIT_AWAY = 3, EXIT_USAGE = 64 };
+
+struct wishes {
+    const char *config_file;
+    bool once, dry_run, print_config;
+};
+
+struct program {
+    struct wishes wishes;
+    struct agent_config config;
+    struct picket_port port;
+    struct linux_port *linux_port; /* NULL in a dry run */
+    struct picket_agent agent;
+    struct collectors *collectors;
+    char queue[QUEUE_BYTES], message[MESSAGE_BYTES];
+};
+
+/* Set by the signals, seen by every wait. */
+static volatile sig_atomic_t stopping;
+
+static bool read_arguments(int argc, char **argv, struct wishes *out, enum exit_code *code);
+static void print_usage(FILE *to);
+static enum exit_code run(struct program *program);
+static void catch_stop(sigset_t *waiting);
+static enum exit_code run_once(struct program *program);
+static void run_on(struct program *program, const sigset_t *waiting);
+static void tell_change(const struct program *program, unsigned *failures_told);
+
+int main(int argc, char **argv)
+{
+    static struct program program;
+    struct reason why;
+    enum exit_code code = EXIT_DONE;
+
+    if (!read_arguments(argc, argv, &program.wishes, &code))
+        return code;
+    const char *file = program.wishes.config_file;
+    if (!agent_config_load(file, &program.config, &why) ||
+        (!program.wishes.dry_run && !program.wishes.print_config && !agent_config_complete(&program.config, file, &why))) {
+        fprintf(stderr, "picket-agent: %s\n", why.text);
+        return EXIT_CONFIG;
+    }
+    if (program.wishes.print_config) {
+        static char text[AGENT_CONFIG_PRINT_SIZE];
+        agent_config_print(&program.config, text);
+        fputs(text, stdout);
+        return EXIT_DONE;
+    }
+    return run(&program);
+}
+
+static bool read_arguments(int argc, char **argv, struct wishes *out, enum exit_code *code)
+{
+    enum { OPTION_CONFIG = 'c', OPTION_ONCE = 'o', OPTION_DRY = 'd', OPTION_PRINT = 'p', OPTION_HELP = 'h',
+           OPTION_VERSION = 'v' };
+    static const struct option options[] = {
+        {"config", required_argument, NULL, OPTION_CONFIG}, {"once", no_argument, NULL, OPTION_ONCE},
+        {"dry-run", no_argument, NULL, OPTION_DRY},         {"print-config", no_argument, NULL, OPTION_PRINT},
+        {"help", no_argument, NULL, OPTION_HELP},           {"version", no_argument, NULL, OPTION_VERSION},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case OPTION_CONFIG: out->config_file = optarg; break;
+        case OPTION_ONCE: out->once = true; break;
+        case OPTION_DRY: out->dry_run = true; break;
+        case OPTION_PRINT: out->print_config = true; break;
+        case OPTION_HELP: print_usage(stdout); return false;
+        case OPTION_VERSION: puts("picket-agent " PICKET_VERSION); return false;
+        default: *code = EXIT_USAGE; print_usage(stderr); return false;
+        }
+    }
+    if (optind < argc || !out->config_file) {
+        fprintf(stderr, optind < argc ? "picket-agent: what is meant with %s?\n" : "picket-agent: --config %s is needed\n",
+                optind < argc ? argv[optind] : "FILE");
+        print_usage(stderr);
+        *code = EXIT_USAGE;
+        return false;
+    }
+    return true;
+}
+
+static void print_usage(FILE *to)
+{
+    fputs("picket-agent --config FILE [--once] [--dry-run] [--print-config]\n"
+          "Watches processes, sockets, logins, users and the system, and sends what it sees to a Picket server.\n"
+          "  --config FILE    `key = value` lines; see --print-config for the keys\n"
+          "  --once           look once, send, and end: exit 3 when the server could not be reached (what was seen is kept)\n"
+          "  --dry-run        print the messages, one a line, instead of sending; nothing is kept or remembered\n"
+          "  --print-config   print the effective configuration and end\n"
+          "  --help, --version\n",
+          to);
+}
+
+static enum exit_code run(struct program *program)
+{
+    const struct picket_agent_memory memory = {program->queue, sizeof program->queue, program->message,
+                                               sizeof program->message};
+    const struct picket_agent_settings settings = {PICKET_VERSION, (uint32_t)(program->config.send_interval_s * 1000)};
+    enum exit_code code = EXIT_DONE;
+    struct reason why;
+    sigset_t waiting;
+
+    catch_stop(&waiting);
+    if (program->wishes.dry_run) {
+        linux_port_dry(&program->port);
+    } else {
+        program->linux_port = linux_port_open(&program->config, &stopping, &program->port, &why);
+        if (!program->linux_port) {
+            fprintf(stderr, "picket-agent: %s\n", why.text);
+            return EXIT_CONFIG;
+        }
+    }
+    picket_agent_init(&program->agent, &program->port, &settings, &memory);
+    program->collectors = collectors_open(&program->agent, &program->config, "",
+                                          program->wishes.dry_run ? NULL : program->config.spool_folder);
+    if (program->wishes.once)
+        code = run_once(program);
+    else
+        run_on(program, &waiting);
+    picket_agent_done(&program->agent);
+    collectors_close(program->collectors);
+    linux_port_close(program->linux_port);
+    return code;
+}
+
+/* The signals are blocked but while the program waits, so that none falls between the look at the flag and the wait. */
+static void stop_on_signal(int signal_number)
+{
+    (void)signal_number;
+    stopping = 1;
+}
+
+static void catch_stop(sigset_t *waiting)
+{
+    const struct sigaction stop = {.sa_handler = stop_on_signal};
+
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    sigprocmask(SIG_BLOCK, NULL, waiting);
+}
+
+static enum exit_code run_once(struct program *program)
+{
+    collectors_run(program->collectors);
+    if (picket_agent_flush(&program->agent))
+        return EXIT_DONE;
+    fprintf(stderr, "picket-agent: %s; what was seen is kept\n", linux_port_trouble(program->linux_port));
+    return EXIT_AWAY;
+}
+
+static void run_on(struct program *program, const sigset_t *waiting)
+{
+    unsigned failures_told = 0;
+    sigset_t blocked = *waiting;
+
+    fprintf(stderr, "picket-agent: watching; messages go to %s\n",
+            program->linux_port ? program->config.credential.host : "stdout");
+    while (!stopping) {
+        uint32_t wait_ms = collectors_run(program->collectors);
+        uint32_t agent_ms = picket_agent_tick(&program->agent);
+        wait_ms = agent_ms < wait_ms ? agent_ms : wait_ms;
+        tell_change(program, &failures_told);
+        sigaddset(&blocked, SIGTERM);
+        sigaddset(&blocked, SIGINT);
+        sigprocmask(SIG_BLOCK, &blocked, NULL);
+        const struct timespec wait = {wait_ms / 1000, (long)(wait_ms % 1000) * 1000000};
+        if (!stopping && wait_ms)
+            ppoll(NULL, 0, &wait, waiting);
+        sigprocmask(SIG_SETMASK, waiting, NULL);
+    }
+}
+
+/* A line when the server goes away and one when it is back, not one for each try. */
+static void tell_change(const struct program *program, unsigned *failures_told)
+{
+    unsigned failures = program->agent.failures;
+
+    if (failures && !*failures_told)
+        fprintf(stderr, "picket-agent: %s; messages are kept until it answers\n", linux_port_trouble(program->linux_port));
+    else if (!failures && *failures_told)
+        fprintf(stderr, "picket-agent: the server answers again\n");
+    *failures_told = failures;
+}
