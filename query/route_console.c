@@ -14,7 +14,7 @@
 
 #define FILES_MAX 256
 #define FILE_BYTES_MAX (4 * 1024 * 1024)
-#define NAME_SIZE 128
+#define NAME_SIZE 256 /* what a directory entry holds */
 
 struct file {
     char name[NAME_SIZE];

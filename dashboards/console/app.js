@@ -35,7 +35,7 @@ function moment(text) {
 }
 
 function timeCell(text, relative) {
-  const cell = element("td", "", relative ? moment(text) : new Date(text).toLocaleTimeString("en-GB"));
+  const cell = element("td", "", relative ? moment(text) : new Date(text).toLocaleString("sv-SE"));
   if (text) cell.title = text;
   return cell;
 }
