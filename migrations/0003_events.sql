@@ -14,11 +14,13 @@ CREATE TABLE picket.bus_offset (
     partition    int         NOT NULL,
     next_offset  bigint      NOT NULL,
     moved_at     timestamptz NOT NULL DEFAULT now(),
-    -- A reader that ended without handing the partition back leaves `held`: the next one then goes record by record and
-    -- notes each before it touches it, so that a record which ends the program twice is known and becomes a dead letter.
+    -- A reader that ended without handing the partition back leaves `held`. After two such ends at one offset the next
+    -- one goes record by record and notes each before it touches it: `attempt_alone`. A record that then ends the program
+    -- once more is a dead letter.
     held           boolean   NOT NULL DEFAULT false,
     attempt_offset bigint,
     attempts       int       NOT NULL DEFAULT 0,
+    attempt_alone  boolean   NOT NULL DEFAULT false,
     PRIMARY KEY (bus_topic_id, partition)
 ) WITH (fillfactor = 50);
 -- Records that the bus lost before store could read them: counted, alarmed, never silent.

@@ -1,0 +1,80 @@
+#include "store/alerts.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "runtime/clock.h"
+
+#define NUMBER_SIZE 24
+
+enum status alerts_raise(struct db *db, const struct alert_note *note, uint32_t timeout_ms, struct problem *why)
+{
+    static const char upsert[] =
+        "INSERT INTO picket.alert AS a (workspace_id, device_id, module_id, rule_id, cause, severity, title, details,"
+        " first_seen_at, last_seen_at) VALUES ($1::int, $2, $3, $4, $5, $6, $7, $8::jsonb, $9::timestamptz,"
+        " $9::timestamptz)"
+        " ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status = 'open' DO UPDATE SET"
+        " repeat_count = a.repeat_count + 1, last_seen_at = greatest(a.last_seen_at, excluded.last_seen_at),"
+        " severity = excluded.severity, details = excluded.details";
+    char workspace[NUMBER_SIZE], at[CLOCK_TEXT_SIZE];
+    struct arena arena;
+
+    assert(note->rule && note->cause && note->severity && note->title && note->details.count);
+    arena_init(&arena);
+    snprintf(workspace, sizeof workspace, "%d", note->workspace);
+    clock_format(note->at_us, at);
+    const char *const parameters[] = {
+        workspace,
+        arena_string(&arena, note->device.bytes ? note->device : TEXT("")),
+        arena_string(&arena, note->module.bytes ? note->module : TEXT("")),
+        note->rule, note->cause, note->severity, note->title,
+        arena_string(&arena, note->details), at,
+    };
+    enum status status = db_query(db, upsert, parameters, 9, timeout_ms, NULL, why);
+    arena_done(&arena);
+    return status;
+}
+
+enum status alerts_raise_everywhere(struct db *db, const struct alert_note *note, uint32_t timeout_ms,
+                                    struct problem *why)
+{
+    struct db_rows *rows = NULL;
+    enum status status = db_query(db, "SELECT workspace_id FROM picket.workspace ORDER BY 1", NULL, 0, timeout_ms,
+                                  &rows, why);
+    for (size_t i = 0; !status && i < db_rows_count(rows); i++) {
+        struct alert_note each = *note;
+        each.workspace = (int)db_i64(rows, i, 0);
+        status = alerts_raise(db, &each, timeout_ms, why);
+    }
+    db_rows_free(rows);
+    return status;
+}
+
+enum status alerts_judge_gaps(struct db *db, uint32_t timeout_ms, struct problem *why)
+{
+    /* One gap alerts once: an operator who closes the alert is not asked again until another number is missing. */
+    static const char raise_gaps[] =
+        "WITH newest AS (SELECT max(last_seen_at) AS at FROM picket.device_activity),"
+        " old AS (UPDATE picket.ledger l SET gap_alerted = l.gap_from FROM newest"
+        "  WHERE l.gap_from IS NOT NULL AND l.gap_since < newest.at - interval '1 day'"
+        "  AND l.gap_alerted IS DISTINCT FROM l.gap_from"
+        "  RETURNING l.*, newest.at AS newest_at)"
+        " INSERT INTO picket.alert AS a (workspace_id, device_id, module_id, rule_id, cause, severity, title, details,"
+        "  first_seen_at, last_seen_at)"
+        " SELECT workspace_id, device_id, module_id, 'ledger.gap', epoch || '/' || stream, 'Medium',"
+        "  'Events that the device numbered never arrived',"
+        "  jsonb_build_object('Epoch', epoch, 'Stream', stream, 'From', gap_from, 'Highest', highest, 'Missing',"
+        "   (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(int8multirange(int8range(settled_below, highest + 1))"
+        "    - stored - dropped) AS r) + settled_lost),"
+        "  gap_since, newest_at FROM old"
+        " ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status = 'open' DO UPDATE SET"
+        "  repeat_count = a.repeat_count + 1, last_seen_at = excluded.last_seen_at, details = excluded.details";
+    static const char close_filled[] =
+        "UPDATE picket.alert a SET status = 'closed' FROM picket.ledger l WHERE a.status = 'open'"
+        " AND a.rule_id = 'ledger.gap' AND a.workspace_id = l.workspace_id AND a.device_id = l.device_id"
+        " AND a.module_id = l.module_id AND a.cause = l.epoch || '/' || l.stream AND l.gap_from IS NULL"
+        " AND l.settled_lost = 0";
+
+    enum status status = db_query(db, raise_gaps, NULL, 0, timeout_ms, NULL, why);
+    return status ? status : db_query(db, close_filled, NULL, 0, timeout_ms, NULL, why);
+}

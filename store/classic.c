@@ -1,0 +1,481 @@
+#include "store/classic.h"
+
+#include <assert.h>
+
+#include "runtime/clock.h"
+#include "wire/limits.h"
+
+#define CLOCK_EARLIEST_US INT64_C(1262304000000000) /* 2010-01-01: before any of these agents existed */
+#define CLOCK_AHEAD_US INT64_C(86400000000)         /* a day: wrong zones stay within it */
+#define PAYLOAD_ROWS_MAX 1000000
+
+/* What all rows of one event share. */
+struct event {
+    const struct event_schema *schema;
+    struct event_row row;
+    struct departures departures;
+};
+
+static void message_clear(struct device_message *message, struct arena *arena);
+static bool claims_json(const struct device_message *message, struct arena *arena);
+static bool properties_claim_json(const struct device_message *message, struct arena *arena);
+static bool type_is_json(struct text type);
+static void envelope_rows(struct classic_decoder *decoder, struct device_message *message,
+                          const struct json_node *envelope, struct arena *arena);
+static void envelope_read(struct classic_decoder *decoder, struct device_message *message,
+                          const struct json_node *envelope, struct arena *arena);
+static bool envelope_member_kept(const struct json_node *node, const struct device_message *message);
+static size_t rows_wanted(const struct json_node *events);
+static void event_rows(struct classic_decoder *decoder, struct device_message *message, const struct json_node *event,
+                       struct arena *arena);
+static void event_read(struct classic_decoder *decoder, const struct device_message *message,
+                       const struct json_node *node, struct arena *arena, struct event *out);
+static void event_clock(const struct device_message *message, const struct json_node *node, struct event *out);
+static struct text event_type(const struct json_node *node, const struct event_schema *schema);
+static bool event_member_kept(const struct json_node *node);
+static void element_row(struct classic_decoder *decoder, struct device_message *message, const struct event *event,
+                        const struct json_node *element, int32_t index, struct arena *arena);
+static void element_columns(const struct json_node *element, struct event_row *row);
+static struct text element_user(const struct json_node *element);
+static int32_t port_read(const struct json_node *node);
+static struct event_row *row_add(struct device_message *message);
+static struct event_row *custom_row_add(struct device_message *message, struct arena *arena);
+static void custom_row(struct classic_decoder *decoder, struct device_message *message, const struct json_node *document,
+                       struct arena *arena);
+static void bytes_row(struct device_message *message, struct arena *arena);
+static bool guid_is_usual(struct text text);
+
+static const struct json_node no_members = {.kind = PICKET_JSON_OBJECT_OPEN, .sorted = true};
+
+void classic_decoder_init(struct classic_decoder *decoder, unsigned depth_max)
+{
+    details_writer_init(&decoder->writer);
+    decoder->depth_max = depth_max;
+}
+
+void classic_decoder_done(struct classic_decoder *decoder)
+{
+    details_writer_done(&decoder->writer);
+}
+
+enum status classic_decode(struct classic_decoder *decoder, struct device_message *message, struct arena *arena,
+                           struct problem *why)
+{
+    struct json_node *document = NULL;
+
+    message_clear(message, arena);
+    if (!claims_json(message, arena)) {
+        message->rows = ARENA_ARRAY(arena, struct event_row, 1);
+        message->row_room = 1;
+        bytes_row(message, arena);
+        return STATUS_OK;
+    }
+    enum status status = json_tree_read(message->body, decoder->depth_max, arena, &document, why);
+    if (status) {
+        problem_prefix(why, "the body claims to be JSON and is not");
+        return status;
+    }
+    const struct json_node *events = json_member(document, "Events");
+    if (json_is(events, PICKET_JSON_ARRAY_OPEN)) {
+        message->row_room = rows_wanted(events);
+        message->rows = ARENA_ARRAY(arena, struct event_row, message->row_room);
+        envelope_rows(decoder, message, document, arena);
+    } else {
+        message->rows = ARENA_ARRAY(arena, struct event_row, 1);
+        message->row_room = 1;
+        custom_row(decoder, message, document, arena);
+    }
+    return STATUS_OK;
+}
+
+enum status classic_decode_door(struct classic_decoder *decoder, struct device_message *message, struct arena *arena,
+                                const struct json_node **refused, struct problem *why)
+{
+    struct json_node *value = NULL;
+    int64_t number, sum = 0;
+
+    enum status status = json_tree_read(message->body, decoder->depth_max, arena, &value, why);
+    if (!status && !json_is(value, PICKET_JSON_OBJECT_OPEN))
+        status = problem_set(why, STATUS_REJECT, "not an object");
+    if (status) {
+        problem_prefix(why, "what the front door saw cannot be read");
+        return status;
+    }
+    message_clear(message, arena);
+    message->rows = ARENA_ARRAY(arena, struct event_row, 1);
+    message->row_room = 1;
+    custom_row(decoder, message, value, arena);
+    struct event_row *row = &message->rows[0];
+    row->type = TEXT("Picket");
+    row->category = TEXT("Triggered");
+    row->name = TEXT("FrontDoor");
+    if (json_integer(json_member(value, "To"), &number) && number > CLOCK_EARLIEST_US &&
+        number < message->record.received_at_us + CLOCK_AHEAD_US)
+        row->time_stamp_us = number;
+    const struct json_node *counts = json_member(value, "Refused");
+    *refused = json_is(counts, PICKET_JSON_OBJECT_OPEN) ? counts : NULL;
+    for (const struct json_node *node = *refused ? counts->first : NULL; node; node = node->next)
+        if (json_integer(node, &number) && number > 0 && number < UINT32_MAX)
+            sum += number;
+    row->hit_count = sum > 0 ? sum : 1;
+    return STATUS_OK;
+}
+
+static void message_clear(struct device_message *message, struct arena *arena)
+{
+    departures_init(&message->departures, arena);
+    message->rows = NULL;
+    message->row_count = message->row_room = 0;
+    message->agent_version = message->agent_id = message->extra = TEXT_NONE;
+    message->report = NULL;
+}
+
+/* Ingest marks what it has checked. A body without the mark that claims to be JSON comes from a transport that cannot
+ * refuse: it is read here, and is a dead letter when it cannot be. */
+static bool claims_json(const struct device_message *message, struct arena *arena)
+{
+    struct text type = classic_text(message->record.content_type), start = text_trim(message->body);
+
+    if (message->record.claims_json || type_is_json(type))
+        return true;
+    if (message->record.properties.count && properties_claim_json(message, arena))
+        return true;
+    return type.count == 0 && start.count && (*start.bytes == '{' || *start.bytes == '[');
+}
+
+/* The C SDK says application/json as the content ENCODING. */
+static bool properties_claim_json(const struct device_message *message, struct arena *arena)
+{
+    static const char *const names[] = {"$.ct", "$.ce", "iothub-contenttype", "iothub-contentencoding"};
+    struct json_node *properties = NULL;
+    struct problem ignored;
+
+    if (json_tree_read(classic_text(message->record.properties), 4, arena, &properties, &ignored))
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (type_is_json(json_string(json_member(properties, names[i]))))
+            return true;
+    return false;
+}
+
+static bool type_is_json(struct text type)
+{
+    struct text essence;
+
+    text_cut(type, ';', &essence);
+    essence = text_trim(essence);
+    if (text_equal_nocase(essence, TEXT("application/json")))
+        return true;
+    return essence.count > 5 && text_equal_nocase((struct text){essence.bytes + essence.count - 5, 5}, TEXT("+json"));
+}
+
+static void envelope_rows(struct classic_decoder *decoder, struct device_message *message,
+                          const struct json_node *envelope, struct arena *arena)
+{
+    const struct json_node *events = json_member(envelope, "Events");
+    bool repeated = events->replaced & JSON_NODE_DUPLICATE;
+
+    envelope_read(decoder, message, envelope, arena);
+    for (const struct json_node *event = events->first; event; event = event->next) {
+        const struct json_node *payload = json_member(event, "Payload");
+        repeated = repeated || (payload && payload->replaced & JSON_NODE_DUPLICATE);
+        event_rows(decoder, message, event, arena);
+    }
+    if (events->count == 0) {
+        custom_row(decoder, message, envelope, arena);
+        departures_append(&message->rows[0].departures, &message->departures);
+    }
+    if (repeated) /* of two lists of one name the last was read: the body keeps what stood in the first */
+        bytes_row(message, arena);
+}
+
+static void envelope_read(struct classic_decoder *decoder, struct device_message *message,
+                          const struct json_node *envelope, struct arena *arena)
+{
+    const struct json_node *sequence = json_member(envelope, "Sequence");
+    struct text agent_id = json_string(json_member(envelope, "AgentId"));
+    const struct json_node **extra = NULL;
+    size_t extra_count = 0;
+
+    departures_of_envelope(envelope, &message->departures);
+    message->agent_version = json_string(json_member(envelope, "AgentVersion"));
+    message->agent_id = guid_is_usual(agent_id) ? agent_id : TEXT_NONE;
+    if (sequence) {
+        struct ledger_report *report = ARENA_NEW(arena, struct ledger_report);
+        if (ledger_report_read(sequence, json_member(envelope, "Events")->count, arena, report, &message->departures))
+            message->report = report;
+    }
+    for (const struct json_node *node = envelope->first; node; node = node->next) {
+        bool events = text_equal(node->name, TEXT("Events"));
+        if (node->replaced && events && node->replaced & JSON_NODE_DUPLICATE)
+            departures_add(&message->departures, TEXT("duplicate:Events"));
+        else if (node->replaced && !events)
+            departures_of_replacing(node, node->name, &message->departures);
+        if (envelope_member_kept(node, message))
+            continue;
+        if (!extra)
+            extra = ARENA_ARRAY(arena, const struct json_node *, envelope->count);
+        extra[extra_count++] = node;
+    }
+    if (extra_count)
+        message->extra = details_write_members(&decoder->writer, extra, extra_count, arena);
+}
+
+static bool envelope_member_kept(const struct json_node *node, const struct device_message *message)
+{
+    if (text_equal(node->name, TEXT("AgentVersion")))
+        return node->kind == PICKET_JSON_STRING;
+    if (text_equal(node->name, TEXT("AgentId")))
+        return message->agent_id.bytes;
+    if (text_equal(node->name, TEXT("MessageSchemaVersion")))
+        return text_equal(json_string(node), TEXT("1.0"));
+    if (text_equal(node->name, TEXT("Sequence")))
+        return message->report;
+    return text_equal(node->name, TEXT("Events"));
+}
+
+/* One more for the body itself. */
+static size_t rows_wanted(const struct json_node *events)
+{
+    size_t wanted = 1;
+
+    for (const struct json_node *event = events->first; event; event = event->next) {
+        const struct json_node *payload = json_member(event, "Payload");
+        wanted += json_is(payload, PICKET_JSON_ARRAY_OPEN) && payload->count ? payload->count : 1;
+    }
+    assert(wanted <= PAYLOAD_ROWS_MAX);
+    return wanted;
+}
+
+static void event_rows(struct classic_decoder *decoder, struct device_message *message, const struct json_node *node,
+                       struct arena *arena)
+{
+    struct event event;
+    int32_t index = 0;
+
+    if (!json_is(node, PICKET_JSON_OBJECT_OPEN)) {
+        custom_row(decoder, message, node, arena);
+        departures_add(&message->rows[message->row_count - 1].departures, TEXT("type:Events[]"));
+        return;
+    }
+    event_read(decoder, message, node, arena, &event);
+    const struct json_node *payload = json_member(node, "Payload");
+    if (json_is(payload, PICKET_JSON_ARRAY_OPEN) && payload->count) {
+        for (const struct json_node *element = payload->first; element; element = element->next)
+            element_row(decoder, message, &event, element, index++, arena);
+    } else if (payload && payload->kind != PICKET_JSON_ARRAY_OPEN) {
+        element_row(decoder, message, &event, payload, 0, arena);
+    } else {
+        event.row.is_empty = true;
+        element_row(decoder, message, &event, NULL, 0, arena);
+    }
+}
+
+static void event_read(struct classic_decoder *decoder, const struct device_message *message,
+                       const struct json_node *node, struct arena *arena, struct event *out)
+{
+    const struct json_node *payload = json_member(node, "Payload");
+    const struct json_node *said_empty = json_member(node, "IsEmpty");
+    bool empty = !payload || (payload->kind == PICKET_JSON_ARRAY_OPEN && payload->count == 0);
+    const struct json_node **extra = NULL;
+    size_t extra_count = 0;
+
+    *out = (struct event){.row = {.hit_count = 1, .remote_port = EVENT_PORT_NONE, .local_port = EVENT_PORT_NONE}};
+    departures_init(&out->departures, arena);
+    out->row.name = json_string(json_member(node, "Name"));
+    out->row.category = json_string(json_member(node, "Category"));
+    out->row.sender_event_id = json_string(json_member(node, "Id"));
+    out->row.time_local = json_string(json_member(node, "TimestampLocal"));
+    out->schema = departures_schema(out->row.name);
+    out->row.type = event_type(node, out->schema);
+    departures_of_event(out->schema, node, &out->departures);
+    event_clock(message, node, out);
+    for (const struct json_node *member = node->first; member; member = member->next) {
+        bool is_payload = member == payload;
+        bool kept = member == said_empty ? json_is(member, empty ? PICKET_JSON_TRUE : PICKET_JSON_FALSE)
+                                         : event_member_kept(member);
+        if (is_payload && member->replaced & JSON_NODE_DUPLICATE)
+            departures_add(&out->departures, TEXT("duplicate:Payload"));
+        else if (!is_payload && member->replaced)
+            departures_of_replacing(member, member->name, &out->departures);
+        if (is_payload || kept)
+            continue;
+        if (!extra)
+            extra = ARENA_ARRAY(arena, const struct json_node *, node->count);
+        extra[extra_count++] = member;
+    }
+    if (extra_count)
+        out->row.extra = details_write_members(&decoder->writer, extra, extra_count, arena);
+}
+
+static void event_clock(const struct device_message *message, const struct json_node *node, struct event *out)
+{
+    struct text sent = json_string(json_member(node, "TimestampUTC"));
+    int64_t received = message->record.received_at_us;
+
+    out->row.time_stamp_us = received;
+    if (!sent.bytes)
+        return; /* noted as missing, or as of the wrong type */
+    if (!clock_parse(sent, &out->row.time_stamp_us)) {
+        out->row.time_stamp_us = received;
+        departures_note(&out->departures, "clock-unreadable", TEXT("TimestampUTC"), TEXT_NONE, sent);
+    } else if (out->row.time_stamp_us < CLOCK_EARLIEST_US || out->row.time_stamp_us > received + CLOCK_AHEAD_US) {
+        departures_add(&out->departures, TEXT("clock-implausible"));
+    }
+}
+
+static struct text event_type(const struct json_node *node, const struct event_schema *schema)
+{
+    const struct json_node *operational = json_member(node, "IsOperational");
+    struct text said = json_string(json_member(node, "EventType"));
+
+    if (said.bytes)
+        return said;
+    if (json_is(operational, PICKET_JSON_TRUE))
+        return TEXT("Operational");
+    if (json_is(operational, PICKET_JSON_FALSE))
+        return TEXT("Security");
+    return schema ? text_of(departures_event_type(schema)) : TEXT("");
+}
+
+/* Whether a column says all that the member says: what does not goes to `extra`. */
+static bool event_member_kept(const struct json_node *node)
+{
+    static const struct text strings[] = {
+        {"Id", 2}, {"Name", 4}, {"Category", 8}, {"EventType", 9}, {"TimestampLocal", 14},
+    };
+    int64_t ignored;
+
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+        if (text_equal(node->name, strings[i]))
+            return node->kind == PICKET_JSON_STRING;
+    if (text_equal(node->name, TEXT("TimestampUTC")))
+        return node->kind == PICKET_JSON_STRING && clock_parse(node->text, &ignored);
+    if (text_equal(node->name, TEXT("IsOperational")))
+        return node->kind == PICKET_JSON_TRUE || node->kind == PICKET_JSON_FALSE;
+    return text_equal(node->name, TEXT("PayloadSchemaVersion")) && text_equal(json_string(node), TEXT("1.0"));
+}
+
+/* `element` NULL: an event without any. */
+static void element_row(struct classic_decoder *decoder, struct device_message *message, const struct event *event,
+                        const struct json_node *element, int32_t index, struct arena *arena)
+{
+    struct event_row *row = row_add(message);
+
+    *row = event->row;
+    row->element = index;
+    departures_init(&row->departures, arena);
+    departures_append(&row->departures, &event->departures);
+    if (element) {
+        departures_of_element(event->schema, element, &row->departures);
+        if (element->replaced)
+            departures_of_replacing(element, TEXT("Payload"), &row->departures);
+        element_columns(element, row);
+    }
+    details_write(&decoder->writer, element ? element : &no_members, arena, &row->details);
+    if (row->details.order_lost)
+        departures_add(&row->departures, TEXT("key-order-lost"));
+}
+
+static void element_columns(const struct json_node *element, struct event_row *row)
+{
+    const struct json_node *process = json_member(element, "ProcessId");
+    struct text address = json_string(json_member(element, "RemoteAddress"));
+    int64_t number;
+
+    if (address.bytes && departures_is_address(address))
+        row->remote_address = address;
+    row->remote_port = port_read(json_member(element, "RemotePort"));
+    row->local_port = port_read(json_member(element, "LocalPort"));
+    row->executable = json_string(json_member(element, "Executable"));
+    row->user_name = element_user(element);
+    if (json_integer(process, &number))
+        row->process_id = process->text;
+    if (json_integer(json_member(json_member(element, "ExtraDetails"), "HitCount"), &number) && number > 0)
+        row->hit_count = number;
+}
+
+static struct text element_user(const struct json_node *element)
+{
+    const struct json_node *name = json_member(element, "UserName"), *id = json_member(element, "UserId");
+
+    if (json_string(name).bytes)
+        return name->text;
+    return json_is(id, PICKET_JSON_NUMBER) ? id->text : json_string(id);
+}
+
+static int32_t port_read(const struct json_node *node)
+{
+    int64_t number;
+    return json_integer(node, &number) && number >= 0 && number <= 65535 ? (int32_t)number : EVENT_PORT_NONE;
+}
+
+static struct event_row *row_add(struct device_message *message)
+{
+    assert(message->row_count < message->row_room);
+    return &message->rows[message->row_count++];
+}
+
+static struct event_row *custom_row_add(struct device_message *message, struct arena *arena)
+{
+    struct event_row *row = row_add(message);
+
+    *row = (struct event_row){
+        .time_stamp_us = message->record.received_at_us,
+        .type = TEXT("Custom"),
+        .category = TEXT("Custom"),
+        .name = TEXT("Custom"),
+        .hit_count = 1,
+        .remote_port = EVENT_PORT_NONE,
+        .local_port = EVENT_PORT_NONE,
+    };
+    departures_init(&row->departures, arena);
+    return row;
+}
+
+static void custom_row(struct classic_decoder *decoder, struct device_message *message, const struct json_node *document,
+                       struct arena *arena)
+{
+    struct event_row *row = custom_row_add(message, arena);
+
+    details_write(&decoder->writer, document, arena, &row->details);
+    if (document->replaced)
+        departures_of_replacing(document, TEXT("$"), &row->departures);
+    if (row->details.order_lost)
+        departures_add(&row->departures, TEXT("key-order-lost"));
+}
+
+static void bytes_row(struct device_message *message, struct arena *arena)
+{
+    struct text type = classic_text(message->record.content_type);
+    char *encoded = arena_alloc(arena, 1, TEXT_BASE64_SIZE(message->body.count));
+    struct event_row *row = custom_row_add(message, arena);
+    struct buf out;
+
+    text_base64_encode((const uint8_t *)message->body.bytes, message->body.count, encoded);
+    buf_init(&out, 4 * (size_t)PICKET_BODY_HARD_MAX);
+    buf_string(&out, "{\"ContentType\":");
+    buf_json_string(&out, type.bytes && memchr(type.bytes, '\0', type.count) ? TEXT("") : type);
+    buf_string(&out, ",\"Encoding\":\"base64\",\"Body\":\"");
+    buf_string(&out, encoded);
+    buf_string(&out, "\"}");
+    assert(!buf_failed(&out));
+    row->details.text = arena_text(arena, buf_as_text(&out));
+    /* jsonb's order is Body, Encoding, ContentType. */
+    row->details.key_order = (struct text){"\x02\x01\x00", 3};
+    buf_done(&out);
+}
+
+/* Lower-case hex with hyphens at 8, 13, 18 and 23: as PostgreSQL prints it, so that nothing is lost in a uuid. */
+static bool guid_is_usual(struct text text)
+{
+    if (text.count != 36)
+        return false;
+    for (size_t i = 0; i < text.count; i++) {
+        bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
+        char byte = text.bytes[i];
+        if (hyphen ? byte != '-' : !((byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f')))
+            return false;
+    }
+    return true;
+}

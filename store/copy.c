@@ -1,0 +1,168 @@
+#include "store/copy.h"
+
+#include <assert.h>
+
+#include "runtime/buf.h"
+#include "runtime/clock.h"
+#include "wire/limits.h"
+
+#define PIECE_BYTES ((size_t)256 * 1024)
+#define LINE_BYTES_MAX (64 * (size_t)PICKET_BODY_HARD_MAX) /* a body, escaped for JSON and then for COPY, with room */
+
+static void field_end(struct buf *out);
+static void field_text(struct buf *out, struct text value);
+static void field_i64(struct buf *out, int64_t value);
+static void field_time(struct buf *out, int64_t utc_us);
+static void field_port(struct buf *out, int32_t port);
+static void field_key_order(struct buf *out, struct text key_order, struct buf *scratch);
+static void field_departures(struct buf *out, const struct departures *departures, struct buf *scratch);
+
+enum status copy_events(struct db *db, const struct device_message *messages, size_t count, int bus_topic_id,
+                        uint32_t timeout_ms, int64_t *events, struct problem *why)
+{
+    static const char copy[] =
+        "COPY picket.raw_event (workspace_id, device_id, module_id, time_generated, time_stamp, time_local, event_id,"
+        " sender_event_id, element, type, category, name, is_empty, hit_count, agent_version, agent_id, remote_address,"
+        " remote_port, local_port, executable, process_id, user_name, details, key_order, extra, departures,"
+        " bus_topic_id, bus_partition, bus_offset) FROM STDIN";
+    struct buf out, scratch;
+    int64_t lines = 0;
+
+    buf_init(&out, PIECE_BYTES + LINE_BYTES_MAX);
+    buf_init(&scratch, LINE_BYTES_MAX);
+    enum status status = db_copy_begin(db, copy, timeout_ms, why);
+    for (size_t i = 0; !status && i < count; i++) {
+        const struct device_message *message = &messages[i];
+        for (uint32_t row = 0; !status && message->fresh && row < message->row_count; row++) {
+            copy_event_line(message, row, bus_topic_id, &scratch, &out);
+            lines++;
+            if (out.count < PIECE_BYTES)
+                continue;
+            status = db_copy_put(db, buf_as_text(&out), why);
+            buf_clear(&out);
+        }
+    }
+    assert(!buf_failed(&out) && !buf_failed(&scratch));
+    if (!status && out.count)
+        status = db_copy_put(db, buf_as_text(&out), why);
+    if (!status)
+        status = db_copy_end(db, timeout_ms, why);
+    buf_done(&scratch);
+    buf_done(&out);
+    if (!status)
+        *events = lines;
+    return status;
+}
+
+void copy_event_id(const uint8_t message_key[SECRET_DIGEST_BYTES], uint32_t row, uint8_t out[SECRET_DIGEST_BYTES])
+{
+    const char number[4] = {(char)(row & 0xFF), (char)(row >> 8 & 0xFF), (char)(row >> 16 & 0xFF), (char)(row >> 24)};
+    const struct text parts[] = {{(const char *)message_key, SECRET_DIGEST_BYTES}, {number, sizeof number}};
+
+    secret_digest(parts, 2, NULL, out);
+}
+
+void copy_event_line(const struct device_message *message, uint32_t row, int bus_topic_id, struct buf *scratch,
+                     struct buf *out)
+{
+    const struct event_row *event = &message->rows[row];
+    uint8_t id[SECRET_DIGEST_BYTES];
+    char id_text[2 * SECRET_DIGEST_BYTES + 1];
+
+    copy_event_id(message->key, row, id);
+    text_hex_encode(id, sizeof id, id_text);
+    field_i64(out, message->record.workspace);
+    field_text(out, classic_text(message->record.device));
+    field_text(out, classic_text(message->record.module));
+    field_time(out, message->record.received_at_us);
+    field_time(out, event->time_stamp_us);
+    field_text(out, event->time_local);
+    field_text(out, text_of(id_text));
+    field_text(out, event->sender_event_id);
+    field_i64(out, event->element);
+    field_text(out, event->type.bytes ? event->type : TEXT(""));
+    field_text(out, event->category.bytes ? event->category : TEXT(""));
+    field_text(out, event->name.bytes ? event->name : TEXT(""));
+    field_text(out, event->is_empty ? TEXT("t") : TEXT("f"));
+    field_i64(out, event->hit_count);
+    field_text(out, message->agent_version);
+    field_text(out, message->agent_id);
+    field_text(out, event->remote_address);
+    field_port(out, event->remote_port);
+    field_port(out, event->local_port);
+    field_text(out, event->executable);
+    field_text(out, event->process_id);
+    field_text(out, event->user_name);
+    field_text(out, event->details.text);
+    field_key_order(out, event->details.key_order, scratch);
+    field_text(out, event->extra);
+    field_departures(out, &event->departures, scratch);
+    field_i64(out, bus_topic_id);
+    field_i64(out, message->partition);
+    buf_i64(out, message->offset);
+    buf_byte(out, '\n');
+}
+
+static void field_end(struct buf *out)
+{
+    buf_byte(out, '\t');
+}
+
+static void field_text(struct buf *out, struct text value)
+{
+    db_copy_text(out, value);
+    field_end(out);
+}
+
+static void field_i64(struct buf *out, int64_t value)
+{
+    buf_i64(out, value);
+    field_end(out);
+}
+
+static void field_time(struct buf *out, int64_t utc_us)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    clock_format(utc_us, text);
+    buf_string(out, text);
+    field_end(out);
+}
+
+static void field_port(struct buf *out, int32_t port)
+{
+    if (port == EVENT_PORT_NONE)
+        field_text(out, TEXT_NONE);
+    else
+        field_i64(out, port);
+}
+
+static void field_key_order(struct buf *out, struct text key_order, struct buf *scratch)
+{
+    if (!key_order.bytes) {
+        field_text(out, TEXT_NONE);
+        return;
+    }
+    buf_clear(scratch);
+    char *hex = buf_room(scratch, 2 * key_order.count + 1);
+    if (!hex)
+        return;
+    text_hex_encode((const uint8_t *)key_order.bytes, key_order.count, hex);
+    buf_text(out, TEXT("\\\\x"));
+    buf_append(out, hex, 2 * key_order.count);
+    field_end(out);
+}
+
+static void field_departures(struct buf *out, const struct departures *departures, struct buf *scratch)
+{
+    if (!departures->count) {
+        field_text(out, TEXT_NONE);
+        return;
+    }
+    buf_clear(scratch);
+    db_array_open(scratch);
+    for (const struct departure *at = departures->first; at; at = at->next)
+        db_array_text(scratch, at->code);
+    db_array_close(scratch);
+    field_text(out, buf_as_text(scratch));
+}
