@@ -1,0 +1,76 @@
+#ifndef PICKET_AGENT_AGENT_H
+#define PICKET_AGENT_AGENT_H
+
+#include "agent/event_queue.h"
+#include "agent/port.h"
+#include "agent/sequence.h"
+
+/* The device side of Picket: takes events, numbers them for the ledger, packs them into messages of the classic JSON
+ * schema, sends these, and keeps them while the server is away. C99, no heap, no threads, no globals: memory comes from
+ * the caller, and everything outside from the port. One thread at a time. */
+enum picket_event_category { PICKET_EVENT_TRIGGERED, PICKET_EVENT_PERIODIC };
+
+struct picket_event {
+    const char *name; /* "ProcessCreate" */
+    enum picket_event_category category;
+    int64_t utc_ms;      /* when it happened; 0: now */
+    const char *payload; /* a JSON array of objects, checked by nobody; empty ("[]") only when periodic */
+    size_t payload_count;
+};
+
+struct picket_agent_settings {
+    const char *version;       /* AgentVersion in messages */
+    uint32_t send_interval_ms; /* how long an event may wait for others before its message leaves */
+};
+
+/* What picket_agent_init() is given to work in. Events that do not fit into the queue, and those longer than a message
+ * can be, are dropped and told so. */
+#define PICKET_AGENT_MESSAGE_MIN 8192
+struct picket_agent_memory {
+    void *queue;
+    size_t queue_size;
+    char *message; /* one message at a time is made or read back here */
+    size_t message_size;
+};
+
+/* Events, since picket_agent_init(). */
+struct picket_agent_counts {
+    uint64_t observed, sent, kept, dropped;
+    uint64_t saves_failed; /* the numbering could not be saved: after a power cut, numbers may be given twice */
+};
+
+struct picket_agent {
+    const struct picket_port *port;
+    struct picket_agent_settings settings;
+    struct picket_sequence sequence;
+    struct picket_queue queue;
+    char *message;
+    size_t message_size;
+    uint32_t pending;    /* events of the message that was tried and is still in the queue; 0: none */
+    int64_t due_at_ms;   /* when the oldest queued event has waited long enough */
+    int64_t retry_at_ms; /* not before this is the server tried again */
+    unsigned failures;   /* in a row */
+    struct picket_agent_counts counts;
+};
+
+/* Takes the numbering up where the port's saved state ends, or begins a new epoch. `port` and the memory stay the
+ * caller's and must outlive the agent. */
+void picket_agent_init(struct picket_agent *agent, const struct picket_port *port,
+                       const struct picket_agent_settings *settings, const struct picket_agent_memory *memory);
+
+/* Queues one event; the payload is copied. False when it had to be dropped. Keeps waiting messages when room is short,
+ * and never sends. */
+bool picket_agent_observe(struct picket_agent *agent, const struct picket_event *event);
+
+/* Sends or keeps what is due; returns in how many milliseconds there is something to do again, UINT32_MAX when nothing
+ * waits. Blocks for as long as the port's send does, at most PICKET_AGENT_BURST times. */
+#define PICKET_AGENT_BURST 16
+uint32_t picket_agent_tick(struct picket_agent *agent);
+
+/* Sends all that waits, without waiting for intervals, until the server fails once. True when nothing is left. */
+bool picket_agent_flush(struct picket_agent *agent);
+
+/* Keeps what is queued and saves the numbering. The agent is not used after it. */
+void picket_agent_done(struct picket_agent *agent);
+
+#endif

@@ -1,0 +1,30 @@
+#ifndef PICKET_AGENT_AGENT_CONFIG_H
+#define PICKET_AGENT_AGENT_CONFIG_H
+
+#include <stdint.h>
+
+#include "agent/credential.h"
+#include "agent/file.h"
+
+/* The reference program's configuration: `key value` or `key = value` lines, `#` begins a comment line. */
+struct agent_config {
+    char connection_string[1024]; /* a secret */
+    char ca_file[FILE_PATH_SIZE];
+    char spool_folder[FILE_PATH_SIZE];
+    int64_t spool_bytes;
+    int64_t process_interval_s, socket_interval_s, login_interval_s, snapshot_interval_s, send_interval_s;
+    struct credential credential; /* what the connection string says; no host when it is not set */
+};
+
+/* Reads the file over the defaults. The reason names file, line and how to mend it. */
+bool agent_config_load(const char *path, struct agent_config *out, struct reason *why);
+/* The same from text; `path` is for the reason only. */
+bool agent_config_read(const char *text, size_t count, const char *path, struct agent_config *out, struct reason *why);
+/* True when all is set that sending needs. */
+bool agent_config_complete(const struct agent_config *config, const char *path, struct reason *why);
+
+#define AGENT_CONFIG_PRINT_SIZE (2 * FILE_PATH_SIZE + 2048)
+/* The effective configuration, the shared key hidden, with a sentence on each key. */
+void agent_config_print(const struct agent_config *config, char out[AGENT_CONFIG_PRINT_SIZE]);
+
+#endif

@@ -1,0 +1,245 @@
+#include "agent/collect_processes.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/collector.h"
+#include "agent/file.h"
+#include "agent/stamp.h"
+
+#define STAT_TEXT_MAX 1024
+#define STAT_PARENT 1  /* fields after the name, from 0: state, ppid, ... */
+#define STAT_FLAGS 6
+#define STAT_STARTED 19
+#define PF_KTHREAD 0x00200000u
+
+/* What was seen last time. The digest of the path tells an exec(): a shell seen between fork and exec is reported as the
+ * shell, and then as what it became. */
+struct seen {
+    int64_t pid;
+    uint64_t started, executable;
+};
+
+struct memory {
+    struct seen *seen; /* by pid */
+    size_t count;
+    bool begun; /* the first listing was made */
+};
+
+struct listing {
+    struct seen *seen;
+    size_t count, room;
+};
+
+static void *open_memory(void);
+static void collect(void *memory, struct collector_scope *scope);
+static void close_memory(void *take_memory);
+static bool known(const struct memory *memory, const struct seen *seen);
+static void listing_add(struct listing *listing, const struct seen *seen);
+static int compare_pids(const void *a, const void *b);
+static void report(struct payload *payload, const struct process *process, bool snapshot);
+static void read_executable(const char *folder, struct process *out);
+static void read_command_line(const char *folder, struct process *out);
+static uint64_t digest(const char *text);
+
+const struct collector collector_processes = {
+    "processes", offsetof(struct agent_config, process_interval_s), open_memory, collect, close_memory,
+};
+
+bool process_stat_read(const char *text, size_t count, struct process *out)
+{
+    const char *open = memchr(text, '(', count), *close = memrchr(text, ')', count), *end = text + count;
+    uint64_t fields[STAT_STARTED + 1] = {0}, pid;
+
+    /* The name may hold blanks and brackets: the last bracket ends it. */
+    if (!open || !close || close < open || open - text < 2 || !picket_number_read(text, (size_t)(open - text - 1), &pid))
+        return false;
+    size_t name_count = (size_t)(close - open - 1);
+    const char *at = close + 1;
+    for (int field = 0; field <= STAT_STARTED; field++) {
+        while (at < end && *at == ' ')
+            at++;
+        const char *from = at;
+        while (at < end && *at != ' ' && *at != '\n')
+            at++;
+        if (at == from)
+            return false;
+        (void)picket_number_read(from, (size_t)(at - from), &fields[field]); /* some are negative, none of ours */
+    }
+    name_count = name_count < sizeof out->name ? name_count : sizeof out->name - 1;
+    memcpy(out->name, open + 1, name_count);
+    out->name[name_count] = '\0';
+    out->pid = (int64_t)pid;
+    out->parent = (int64_t)fields[STAT_PARENT];
+    out->started = fields[STAT_STARTED];
+    out->kernel = fields[STAT_FLAGS] & PF_KTHREAD;
+    return true;
+}
+
+bool process_read(const char *root, int64_t pid, struct process *out)
+{
+    char folder[FILE_PATH_SIZE / 2], path[FILE_PATH_SIZE], text[STAT_TEXT_MAX];
+    struct stat about;
+
+    snprintf(folder, sizeof folder, "%s/proc/%lld", root, (long long)pid);
+    snprintf(path, sizeof path, "%s/stat", folder);
+    long count = file_read(path, text, sizeof text);
+    if (count <= 0 || !process_stat_read(text, (size_t)count, out) || stat(folder, &about) != 0)
+        return false;
+    out->user = about.st_uid;
+    read_command_line(folder, out);
+    read_executable(folder, out);
+    return true;
+}
+
+int64_t process_id_read(const char *name)
+{
+    uint64_t pid;
+
+    return picket_number_read(name, strlen(name), &pid) && pid <= INT32_MAX ? (int64_t)pid : 0;
+}
+
+static void *open_memory(void)
+{
+    struct memory *memory = calloc(1, sizeof *memory);
+
+    if (!memory)
+        abort();
+    return memory;
+}
+
+static void close_memory(void *take_memory)
+{
+    struct memory *memory = take_memory;
+
+    if (memory)
+        free(memory->seen);
+    free(memory);
+}
+
+static void collect(void *context, struct collector_scope *scope)
+{
+    struct memory *memory = context;
+    struct listing now = {NULL, 0, 0};
+    struct payload payload;
+    struct process process;
+    char path[FILE_PATH_SIZE];
+    const struct dirent *file;
+
+    snprintf(path, sizeof path, "%s/proc", scope->root);
+    DIR *folder = opendir(path);
+    if (!folder)
+        return;
+    payload_open_each(&payload, scope, "ProcessCreate");
+    while ((file = readdir(folder))) {
+        int64_t pid = process_id_read(file->d_name);
+        if (!pid || !process_read(scope->root, pid, &process) || process.kernel)
+            continue;
+        const struct seen seen = {pid, process.started, digest(process.executable)};
+        listing_add(&now, &seen);
+        if (!known(memory, &seen))
+            report(&payload, &process, !memory->begun);
+    }
+    closedir(folder);
+    payload_close(&payload);
+    if (now.count)
+        qsort(now.seen, now.count, sizeof *now.seen, compare_pids);
+    free(memory->seen);
+    memory->seen = now.seen;
+    memory->count = now.count;
+    memory->begun = true;
+}
+
+static bool known(const struct memory *memory, const struct seen *seen)
+{
+    const struct seen *found =
+        memory->count ? bsearch(seen, memory->seen, memory->count, sizeof *seen, compare_pids) : NULL;
+
+    return found && found->started == seen->started && found->executable == seen->executable;
+}
+
+static void listing_add(struct listing *listing, const struct seen *seen)
+{
+    if (listing->count == listing->room) {
+        listing->room = listing->room ? listing->room * 2 : 256;
+        struct seen *grown = realloc(listing->seen, listing->room * sizeof *grown);
+        if (!grown)
+            abort();
+        listing->seen = grown;
+    }
+    listing->seen[listing->count++] = *seen;
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+    int64_t left = ((const struct seen *)a)->pid, right = ((const struct seen *)b)->pid;
+
+    return (left > right) - (left < right);
+}
+
+static void report(struct payload *payload, const struct process *process, bool snapshot)
+{
+    struct picket_json_writer *writer = payload_begin(payload);
+
+    member_text(writer, "Executable", process->executable);
+    member_text(writer, "CommandLine", process->command_line);
+    member_number_text(writer, "UserId", process->user);
+    member_number(writer, "ProcessId", process->pid);
+    member_number(writer, "ParentProcessId", process->parent);
+    if (snapshot) {
+        picket_json_write_name(writer, "ExtraDetails");
+        picket_json_open_object(writer);
+        member_text(writer, "Snapshot", "true");
+        picket_json_close_object(writer);
+    }
+    payload_end(payload);
+}
+
+/* The link is hidden from other users; then the first argument or the kernel's name says it. */
+static void read_executable(const char *folder, struct process *out)
+{
+    char path[FILE_PATH_SIZE];
+
+    snprintf(path, sizeof path, "%s/exe", folder);
+    ssize_t count = readlink(path, out->executable, sizeof out->executable - 1);
+    if (count > 0) {
+        out->executable[count] = '\0';
+        return;
+    }
+    size_t first = strcspn(out->command_line, " ");
+    const char *said = first ? out->command_line : out->name;
+    first = first ? first : strlen(said);
+    first = first < sizeof out->executable ? first : sizeof out->executable - 1;
+    memcpy(out->executable, said, first);
+    out->executable[first] = '\0';
+}
+
+static void read_command_line(const char *folder, struct process *out)
+{
+    char path[FILE_PATH_SIZE];
+
+    snprintf(path, sizeof path, "%s/cmdline", folder);
+    long count = file_read(path, out->command_line, sizeof out->command_line - 1);
+    count = count < 0 ? 0 : count;
+    while (count > 0 && (out->command_line[count - 1] == '\0' || out->command_line[count - 1] == ' '))
+        count--;
+    for (long i = 0; i < count; i++) {
+        if (out->command_line[i] == '\0')
+            out->command_line[i] = ' ';
+    }
+    out->command_line[count] = '\0';
+}
+
+/* FNV-1a, 64 bits. */
+static uint64_t digest(const char *text)
+{
+    uint64_t value = UINT64_C(0xcbf29ce484222325);
+
+    for (; *text; text++)
+        value = (value ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return value;
+}

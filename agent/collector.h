@@ -1,0 +1,65 @@
+#ifndef PICKET_AGENT_COLLECTOR_H
+#define PICKET_AGENT_COLLECTOR_H
+
+#include "agent/agent.h"
+#include "agent/agent_config.h"
+#include "wire/json_writer.h"
+
+/* What a collector is: it looks at one subject of the host now and then, and observes events. One file and one row in
+ * collectors.c each. They are for Linux and may use the heap, unlike the core they report to. */
+#define COLLECTOR_TEXT_SIZE 65536 /* one payload: a process with the longest path and arguments, all escaped, fits */
+
+struct collector_scope {
+    struct picket_agent *agent;
+    const char *root;         /* in front of /proc, /etc and /var: "" on a host, a folder of fixtures in tests */
+    const char *state_folder; /* where a collector may remember how far it got; NULL: nowhere */
+    int64_t utc_ms;           /* when this round began */
+    char text[COLLECTOR_TEXT_SIZE];
+};
+
+struct collector {
+    const char *name;
+    size_t interval_offset; /* of its interval in struct agent_config, an int64_t in seconds */
+    void *(*open)(void);    /* what it remembers between rounds; NULL when it remembers nothing */
+    void (*collect)(void *memory, struct collector_scope *scope);
+    void (*close)(void *take_memory);
+};
+
+extern const struct collector collector_processes, collector_listening_ports, collector_connections, collector_logins,
+    collector_users, collector_system;
+
+/* The collectors of this build, each with its memory and the time of its next round. */
+struct collectors;
+struct collectors *collectors_open(struct picket_agent *agent, const struct agent_config *config, const char *root,
+                                   const char *state_folder);
+/* Runs those that are due; returns in how many milliseconds the next one is. */
+uint32_t collectors_run(struct collectors *collectors);
+void collectors_close(struct collectors *take_collectors); /* NULL is fine */
+
+/* A payload under way: elements go into one event until it is full, then into another. */
+struct payload {
+    struct collector_scope *scope;
+    const char *name;
+    enum picket_event_category category;
+    int64_t utc_ms; /* of the event; 0: now */
+    struct picket_json_writer writer;
+    size_t elements;
+    bool reported; /* at least one event */
+};
+
+/* Lists: elements share events, and an empty list is an event too. */
+void payload_open_list(struct payload *payload, struct collector_scope *scope, const char *name);
+/* Happenings: each element is an event of its own. */
+void payload_open_each(struct payload *payload, struct collector_scope *scope, const char *name);
+/* Opens an element; write its members, then end it. One that is longer than an event can be is left out. */
+struct picket_json_writer *payload_begin(struct payload *payload);
+void payload_end(struct payload *payload);
+void payload_close(struct payload *payload);
+
+/* Members of the element under way. Text that is longer than `MEMBER_TEXT_MAX` is cut. */
+#define MEMBER_TEXT_MAX 8192
+void member_text(struct picket_json_writer *writer, const char *name, const char *text);
+void member_number(struct picket_json_writer *writer, const char *name, int64_t number);
+void member_number_text(struct picket_json_writer *writer, const char *name, uint64_t number); /* "22" */
+
+#endif
