@@ -149,37 +149,8 @@ void fence_committed(struct fence *fence, const struct fence_move *moves, size_t
         struct fence_partition *ours = fence_find(fence, moves[i].partition);
         assert(ours);
         ours->next = moves[i].next;
-        ours->doubt_next = 0;
         ours->doomed = -1;
     }
-}
-
-void fence_doubt(struct fence *fence, const struct fence_move *moves, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct fence_partition *ours = fence_find(fence, moves[i].partition);
-        if (ours)
-            ours->doubt_next = moves[i].next;
-    }
-}
-
-enum status fence_settle_doubt(struct fence *fence, struct db *db, int32_t partition, bool *ours, struct problem *why)
-{
-    struct fence_partition *known = fence_find(fence, partition);
-    struct db_rows *rows = NULL;
-
-    *ours = false;
-    if (!known || !known->doubt_next)
-        return STATUS_OK;
-    enum status status = row_find(fence, db, partition, &rows, why);
-    if (!status && db_rows_count(rows)) {
-        int64_t stored = db_i64(rows, 0, 0);
-        *ours = stored == known->doubt_next || stored == known->next;
-        known->next = stored;
-        known->doubt_next = 0;
-    }
-    db_rows_free(rows);
-    return status;
 }
 
 enum status fence_note_alone(struct fence *fence, struct db *db, int32_t partition, struct problem *why)
@@ -250,28 +221,34 @@ static enum status row_hold(struct fence *fence, struct db *db, int32_t partitio
     static const char hold[] =
         "UPDATE picket.bus_offset SET held = true, attempt_offset = $3::bigint, attempts = $4::int,"
         " attempt_alone = false WHERE bus_topic_id = $1::smallint AND partition = $2::int AND next_offset = $3::bigint";
+    const struct fence_partition *before = fence_find(fence, partition);
     bool known = db_rows_count(row) > 0;
-    int64_t next = known ? db_i64(row, 0, 0) : 0;
-    bool stuck = known && db_bool(row, 0, 1) && db_i64(row, 0, 2) == next;
-    int64_t attempts = !known || !db_bool(row, 0, 1) ? 0 : stuck ? db_i64(row, 0, 3) + 1 : 1;
-    /* The direct bus does not hand a record out again: its numbers say nothing about what comes next. */
-    bool repeats = !text_equal(fence->cluster, TEXT("direct"));
+    struct fence_partition ours = {.partition = partition, .next = known ? db_i64(row, 0, 0) : 0, .doomed = -1};
+    int64_t attempts = 0;
     struct numbers numbers;
 
-    if (!fence_find(fence, partition) && fence->count == FENCE_PARTITIONS_MAX)
+    if (!before && fence->count == FENCE_PARTITIONS_MAX)
         return problem_set(why, STATUS_FAULT, "one reader has more than %d partitions", FENCE_PARTITIONS_MAX);
-    numbers_set(&numbers, fence->bus_topic_id, partition, next, attempts);
+    if (before && before->next == ours.next) { /* asked again because a transaction failed: nobody ended */
+        ours = *before;
+        attempts = known ? db_i64(row, 0, 3) : 0;
+    } else if (known && db_bool(row, 0, 1)) {
+        bool stuck = db_i64(row, 0, 2) == ours.next;
+        /* The direct bus does not hand a record out again: its numbers say nothing about what comes next. */
+        bool repeats = !text_equal(fence->cluster, TEXT("direct"));
+        attempts = stuck ? db_i64(row, 0, 3) + 1 : 1;
+        if (repeats && attempts >= CRASHES_BEFORE_CARE)
+            ours.careful_until = ours.next + fence->careful_records;
+        if (repeats && stuck && db_bool(row, 0, 4))
+            ours.doomed = ours.next;
+    }
+    numbers_set(&numbers, fence->bus_topic_id, partition, ours.next, attempts);
     enum status status = known ? db_query(db, hold, numbers.parameters, 4, fence->timeout_ms, NULL, why)
                                : db_query(db, add, numbers.parameters, 2, fence->timeout_ms, NULL, why);
     if (status)
         return status;
     fence_forget(fence, partition);
-    fence->partitions[fence->count++] = (struct fence_partition){
-        .partition = partition,
-        .next = next,
-        .careful_until = repeats && attempts >= CRASHES_BEFORE_CARE ? next + fence->careful_records : 0,
-        .doomed = repeats && stuck && db_bool(row, 0, 4) ? next : -1,
-    };
+    fence->partitions[fence->count++] = ours;
     return STATUS_OK;
 }
 

@@ -15,7 +15,6 @@
 struct fence_partition {
     int32_t partition;
     int64_t next;       /* as the table has it, to our knowledge */
-    int64_t doubt_next; /* where a commit of unknown outcome may have moved it; 0: none */
     int64_t careful_until; /* below this offset records are taken one by one, each noted first */
     int64_t doomed;        /* this record ended the program while it was alone in hand; -1: none */
 };
@@ -55,16 +54,11 @@ MUST_CHECK enum status fence_gap(struct fence *fence, struct db *db, int32_t par
                                  int64_t available, struct problem *why);
 
 /* First statement of a batch's transaction. `*moved` is false when a partition is not ours any more, and `*lost` says
- * which: roll back, then ask fence_settle_doubt(). Statuses as db_query(). */
+ * which: roll back, and forget it. Statuses as db_query(). */
 MUST_CHECK enum status fence_move(struct fence *fence, struct db *db, const struct fence_move *moves, size_t count,
                                   bool *moved, int32_t *lost, struct problem *why);
 /* The transaction was committed: the moves hold. */
 void fence_committed(struct fence *fence, const struct fence_move *moves, size_t count);
-/* Nobody knows whether it was: the moves may hold. */
-void fence_doubt(struct fence *fence, const struct fence_move *moves, size_t count);
-/* Reads the offset again, outside a transaction. `*ours`: a commit of ours moved it, and reading goes on from there. */
-MUST_CHECK enum status fence_settle_doubt(struct fence *fence, struct db *db, int32_t partition, bool *ours,
-                                          struct problem *why);
 
 /* Before the partition's next record is touched alone: see `careful_until`. */
 MUST_CHECK enum status fence_note_alone(struct fence *fence, struct db *db, int32_t partition, struct problem *why);
