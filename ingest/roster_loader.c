@@ -9,7 +9,7 @@
 
 #include "ingest/ingest_metrics.h"
 #include "runtime/clock.h"
-#include "runtime/db.h"
+#include "runtime/db_schema.h"
 #include "runtime/log.h"
 #include "runtime/process.h"
 
@@ -43,7 +43,6 @@ struct roster_loader {
 
 static void *loader_run(void *context);
 static enum status refresh(struct roster_loader *loader, struct problem *why);
-static enum status schema_check(struct roster_loader *loader, struct problem *why);
 static enum status horizon_read(struct roster_loader *loader, struct db_rows **rows, uint64_t *horizon,
                                 uint64_t *newest, struct problem *why);
 static enum status read_everything(struct roster_loader *loader, struct problem *why);
@@ -120,7 +119,9 @@ static enum status refresh(struct roster_loader *loader, struct problem *why)
     struct db_rows *rows = NULL;
     uint64_t horizon = 0, newest = 0;
 
-    enum status status = loader->schema_checked ? STATUS_OK : schema_check(loader, why);
+    enum status status = loader->schema_checked ? STATUS_OK
+                                                : db_schema_check(loader->db, ROSTER_SCHEMA_NEEDED, QUERY_MS, why);
+    loader->schema_checked = !status;
     if (!status)
         status = workspaces_read(loader, why);
     if (!status && loader->cursor)
@@ -138,27 +139,6 @@ static enum status refresh(struct roster_loader *loader, struct problem *why)
     loader->answered_ms = clock_monotonic_ms();
     if (loader->full.text[0] && loader->room_made)
         loader->cursor = 0; /* somebody waits outside, and only reading everything tells who */
-    return STATUS_OK;
-}
-
-static enum status schema_check(struct roster_loader *loader, struct problem *why)
-{
-    static const char select_number[] = "SELECT coalesce(max(number), 0) FROM picket.migration";
-    struct db_rows *rows = NULL;
-
-    enum status status = db_query(loader->db, select_number, NULL, 0, QUERY_MS, &rows, why);
-    if (status == STATUS_FAULT && (strcmp(db_sqlstate(loader->db), "42P01") == 0 ||
-                                   strcmp(db_sqlstate(loader->db), "3F000") == 0))
-        return problem_set(why, STATUS_FAULT, "the database has no Picket in it; run picket migrate");
-    if (status)
-        return status;
-    int64_t number = db_i64(rows, 0, 0);
-    db_rows_free(rows);
-    if (number < ROSTER_SCHEMA_NEEDED)
-        return problem_set(why, STATUS_FAULT,
-                           "the database is at migration %lld, this build needs %d; run picket migrate",
-                           (long long)number, ROSTER_SCHEMA_NEEDED);
-    loader->schema_checked = true;
     return STATUS_OK;
 }
 

@@ -242,7 +242,7 @@ static enum exit_code program_run(struct program *program)
     } else if (!process_stopping()) {
         log_error("program.failed", "reason=\"%s\"", why.text);
     }
-    bool failed = status != STATUS_OK && !process_stopping();
+    bool failed = process_gave_up() || (status != STATUS_OK && !process_stopping());
     program_close(program);
     log_info("program.end", "pid=%ld", (long)getpid());
     if (!failed)

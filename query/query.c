@@ -7,6 +7,7 @@
 
 #include "query/routes.h"
 #include "runtime/clock.h"
+#include "runtime/db_schema.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 #include "runtime/process.h"
@@ -318,19 +319,12 @@ static void *look_run(void *context)
     return NULL;
 }
 
-/* A database that was not brought here by `picket migrate` has no number; then the handlers will tell. */
 static void look_once(struct query *query)
 {
-    static const char look[] = "SELECT max(number) FROM picket.migration";
-    struct db_rows *rows = NULL;
     struct problem why;
 
-    enum status status = db_query(query->look, look, NULL, 0, LOOK_MS, &rows, &why);
-    if (!status && !db_is_null(rows, 0, 0) && db_i64(rows, 0, 0) < SCHEMA_NEEDED)
-        status = problem_set(&why, STATUS_FAULT, "the database is at migration %lld, %d is needed: run picket migrate",
-                             (long long)db_i64(rows, 0, 0), SCHEMA_NEEDED);
+    enum status status = db_schema_check(query->look, SCHEMA_NEEDED, LOOK_MS, &why);
     process_set_ready("query.database", !status, status ? why.text : "");
-    db_rows_free(rows);
 }
 
 static void job_answer(struct worker *worker, const struct job *job)

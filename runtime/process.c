@@ -30,7 +30,7 @@ struct part {
  * of them being stopped must not wake the parent for nothing. */
 static pthread_once_t stop_once = PTHREAD_ONCE_INIT;
 static sem_t stop_told;
-static _Atomic bool stop_wanted, stop_signalled;
+static _Atomic bool stop_wanted, stop_signalled, gave_up;
 
 static pthread_once_t paths_once = PTHREAD_ONCE_INIT;
 static char program_path[PATH_MAX], share_path[PATH_MAX];
@@ -74,6 +74,17 @@ void process_stop(void)
     pthread_once(&stop_once, stop_init);
     atomic_store(&stop_wanted, true);
     sem_post(&stop_told);
+}
+
+void process_give_up(void)
+{
+    atomic_store(&gave_up, true);
+    process_stop();
+}
+
+bool process_gave_up(void)
+{
+    return atomic_load(&gave_up);
 }
 
 bool process_wait_stop(uint32_t timeout_ms)

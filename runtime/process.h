@@ -10,7 +10,9 @@
  * SIGPIPE. process_wait_stop() sleeps until the flag is set or time is up, and says whether it is set. */
 void process_catch_stop(void);
 bool process_stopping(void);
-void process_stop(void); /* sets the flag from inside: a role gave up */
+void process_stop(void);    /* sets the flag from inside */
+void process_give_up(void); /* the same, for a role that cannot go on: process_gave_up() then tells main() to exit with 1 */
+bool process_gave_up(void);
 bool process_wait_stop(uint32_t timeout_ms);
 
 /* Where files that belong to the program lie (migrations, console): $PICKET_SHARE; else two folders above the

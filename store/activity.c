@@ -23,6 +23,7 @@ static int note_compare(const void *left, const void *right);
 static bool note_same(const struct activity_note *a, const struct activity_note *b);
 static void sum_add(struct sum *sum, const struct activity_note *note);
 static void refusals_add(struct sum *sum, const struct json_node *refused);
+static size_t reason_find(const struct sum *sum, struct text name);
 static void row_add(struct columns *columns, const struct sum *sum, struct buf *scratch);
 
 enum status activity_write(struct db *db, struct activity_note *notes, size_t count, uint32_t timeout_ms,
@@ -121,16 +122,26 @@ static void refusals_add(struct sum *sum, const struct json_node *refused)
         if (!json_integer(node, &count) || count <= 0 || count > UINT32_MAX)
             continue;
         struct text name = node->name.count <= REASON_TEXT_MAX ? node->name : TEXT("other");
-        size_t i = 0;
-        while (i < sum->reason_count && !text_equal(sum->reasons[i].name, name))
-            i++;
-        if (i == ACTIVITY_REASONS_MAX - 1) /* the last place is for all others */
+        size_t at = reason_find(sum, name);
+        if (at == sum->reason_count && at >= ACTIVITY_REASONS_MAX - 1) { /* the last place is for all others */
             name = TEXT("other");
-        if (i == sum->reason_count)
+            at = reason_find(sum, name);
+        }
+        if (at == sum->reason_count)
             sum->reasons[sum->reason_count++] = (struct reason){name, 0};
-        sum->reasons[i].count += count;
+        sum->reasons[at].count += count;
         sum->refused += count;
     }
+}
+
+/* Where the reason stands, or would be put. */
+static size_t reason_find(const struct sum *sum, struct text name)
+{
+    size_t at = 0;
+
+    while (at < sum->reason_count && !text_equal(sum->reasons[at].name, name))
+        at++;
+    return at;
 }
 
 static void row_add(struct columns *columns, const struct sum *sum, struct buf *scratch)

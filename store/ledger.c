@@ -12,8 +12,10 @@ static bool number_read(const struct json_node *node, int64_t min, int64_t max, 
 static bool drops_read(const struct json_node *list, struct arena *arena, struct ledger_report *out);
 static int64_t below_settled(struct ledger_state *state, int64_t from, int64_t to);
 static void reason_count_add(struct ledger_state *state, struct text reason, int64_t count, struct arena *arena);
+static size_t reason_find(const struct ledger_state *state, struct text reason);
 static void settle(struct ledger_state *state);
 static void ranges_trim(struct ledger_ranges *ranges, int64_t below);
+static int64_t missing_within(const struct ledger_state *state, int64_t from, int64_t to);
 static int64_t lowest_missing(const struct ledger_state *state);
 static void gap_judge(struct ledger_state *state, int64_t received_at_us);
 
@@ -99,7 +101,7 @@ void ledger_ranges_print(const struct ledger_ranges *ranges, struct buf *out)
 bool ledger_report_read(const struct json_node *sequence, size_t events, struct arena *arena, struct ledger_report *out,
                         struct departures *departures)
 {
-    int64_t stream;
+    int64_t stream, count = 0;
     const char *wrong = NULL;
 
     *out = (struct ledger_report){.stream = 0};
@@ -111,7 +113,7 @@ bool ledger_report_read(const struct json_node *sequence, size_t events, struct 
         wrong = "format:Sequence.Stream";
     else if (!number_read(json_member(sequence, "First"), 1, LEDGER_NUMBER_MAX, &out->first))
         wrong = "format:Sequence.First";
-    else if (!number_read(json_member(sequence, "Count"), 0, LEDGER_NUMBER_MAX, &out->count))
+    else if (!number_read(json_member(sequence, "Count"), 0, LEDGER_NUMBER_MAX - out->first + 1, &count))
         wrong = "format:Sequence.Count";
     else if (!drops_read(json_member(sequence, "Dropped"), arena, out))
         wrong = "format:Sequence.Dropped";
@@ -120,7 +122,9 @@ bool ledger_report_read(const struct json_node *sequence, size_t events, struct 
         return false;
     }
     out->stream = (int)stream;
-    if (out->count != (int64_t)events)
+    out->last = out->first + count - 1;
+    out->count = count < (int64_t)events ? count : (int64_t)events;
+    if (count != (int64_t)events)
         departures_add(departures, TEXT("mismatch:Sequence.Count"));
     return true;
 }
@@ -137,13 +141,14 @@ void ledger_apply(struct ledger_state *state, const struct ledger_report *report
     } else if (report->count > 0) {
         (void)below_settled(state, report->first, last);
     }
-    state->highest = last > state->highest ? last : state->highest;
+    state->highest = report->last > state->highest ? report->last : state->highest;
     for (size_t i = 0; i < report->drop_count; i++) {
         const struct ledger_drop *drop = &report->drops[i];
         int64_t from = drop->from > state->settled_below ? drop->from : state->settled_below;
         if (from > drop->to)
             continue;
-        int64_t fresh = ledger_ranges_add(&state->dropped, from, drop->to, arena);
+        int64_t fresh = missing_within(state, from, drop->to);
+        (void)ledger_ranges_add(&state->dropped, from, drop->to, arena);
         if (fresh)
             reason_count_add(state, drop->reason, fresh, arena);
         if (!text_equal(drop->reason, TEXT("policy")))
@@ -218,19 +223,25 @@ static int64_t below_settled(struct ledger_state *state, int64_t from, int64_t t
 
 static void reason_count_add(struct ledger_state *state, struct text reason, int64_t count, struct arena *arena)
 {
-    size_t i = 0;
+    size_t at = reason_find(state, reason);
 
-    while (i < state->reason_count && !text_equal(state->reasons[i].reason, reason))
-        i++;
-    if (i == state->reason_count && i >= LEDGER_REASONS_MAX - 1) { /* the last place is for all others */
+    if (at == state->reason_count && at >= LEDGER_REASONS_MAX - 1) { /* the last place is for all others */
         reason = TEXT("other");
-        i = LEDGER_REASONS_MAX - 1;
+        at = reason_find(state, reason); /* the table gives them back in an order of its own */
     }
-    if (i >= state->reason_count) {
-        state->reasons[i] = (struct ledger_reason){arena_text(arena, reason), 0};
-        state->reason_count = i + 1;
-    }
-    state->reasons[i].count += count;
+    if (at == state->reason_count)
+        state->reasons[state->reason_count++] = (struct ledger_reason){arena_text(arena, reason), 0};
+    state->reasons[at].count += count;
+}
+
+/* Where the reason stands, or would be put. */
+static size_t reason_find(const struct ledger_state *state, struct text reason)
+{
+    size_t at = 0;
+
+    while (at < state->reason_count && !text_equal(state->reasons[at].reason, reason))
+        at++;
+    return at;
 }
 
 /* Everything below the range that becomes the oldest kept is folded into two counts; what was dropped counts as lost. */
@@ -272,6 +283,36 @@ static void ranges_trim(struct ledger_ranges *ranges, int64_t below)
         ranges->items[0].from = below;
 }
 
+/* How many of `from`..`to` are neither stored nor told as dropped. */
+static int64_t missing_within(const struct ledger_state *state, int64_t from, int64_t to)
+{
+    const struct ledger_ranges *sets[] = {&state->stored, &state->dropped};
+    size_t at[] = {0, 0};
+    int64_t missing = 0, next = from;
+
+    while (next <= to) {
+        int64_t until = to;
+        bool known = false;
+        for (size_t i = 0; i < 2 && !known; i++) {
+            while (at[i] < sets[i]->count && sets[i]->items[at[i]].to < next)
+                at[i]++;
+            if (at[i] == sets[i]->count)
+                continue;
+            const struct ledger_range *range = &sets[i]->items[at[i]];
+            known = range->from <= next;
+            if (known)
+                next = range->to + 1;
+            else if (range->from - 1 < until)
+                until = range->from - 1;
+        }
+        if (!known) {
+            missing += until - next + 1;
+            next = until + 1;
+        }
+    }
+    return missing;
+}
+
 /* 0 when every number up to the highest is either stored or told as dropped. */
 static int64_t lowest_missing(const struct ledger_state *state)
 {
@@ -292,12 +333,15 @@ static int64_t lowest_missing(const struct ledger_state *state)
     }
 }
 
-/* The clock of a gap starts anew when its lowest number arrived, and runs on when it was only settled. */
+/* The clock of a gap starts anew when its lowest number arrived, and runs on when it was only settled: a gap that nobody
+ * was told of must not go away because its number was folded into a count. */
 static void gap_judge(struct ledger_state *state, int64_t received_at_us)
 {
     int64_t missing = lowest_missing(state);
-    bool settled = state->gap_from && state->gap_from < state->settled_below;
+    bool settled = state->gap_from && state->gap_from < state->settled_below && state->settled_lost > 0;
 
+    if (settled && !missing)
+        return;
     if (missing && missing != state->gap_from && !(settled && state->gap_since_us))
         state->gap_since_us = received_at_us;
     if (!missing)

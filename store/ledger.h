@@ -56,7 +56,8 @@ struct ledger_drop {
 struct ledger_report {
     char epoch[37]; /* GUID as PostgreSQL prints it */
     int stream;
-    int64_t first, count;
+    int64_t first, count; /* numbers that came: no more than there are events, whatever `Count` says */
+    int64_t last;         /* greatest number that it tells of: what it numbered and did not bring is missing */
     const struct ledger_drop *drops;
     size_t drop_count;
 };
@@ -65,7 +66,8 @@ struct ledger_report {
 bool ledger_report_read(const struct json_node *sequence, size_t events, struct arena *arena, struct ledger_report *out,
                         struct departures *departures);
 
-/* Puts a report into a row. `*lost` becomes the count of newly dropped events whose reason is other than "policy". */
+/* Puts a report into a row. `*lost` becomes the count of newly dropped events whose reason is other than "policy". What
+ * arrived before is not lost, whatever its sender believes: it may not have heard the acknowledgement. */
 void ledger_apply(struct ledger_state *state, const struct ledger_report *report, int64_t received_at_us,
                   struct arena *arena, int64_t *lost);
 

@@ -230,9 +230,6 @@ static enum status enrol(void)
     if (!status)
         status = db_query(owner, "INSERT INTO picket.credential (workspace_id, device_id, sealed_primary, sealed_secondary) "
                                  "VALUES (1, 'd1', $1::bytea, $1::bytea)", parameters, 1, QUERY_MS, NULL, &why);
-    if (!status)
-        status = db_query(owner, "INSERT INTO picket.migration (number, name, digest) VALUES (4, 'people', '') "
-                                 "ON CONFLICT DO NOTHING", NULL, 0, QUERY_MS, NULL, &why);
     db_close(owner);
     return status;
 }

@@ -330,18 +330,6 @@ START_TEST(more_identities_than_one_fetch_are_read)
 }
 END_TEST
 
-/* As `picket migrate` leaves it. */
-static enum status schema_number_write(void)
-{
-    enum status status = db_open(database_conninfo(), NULL, "test", &owner, &why);
-
-    if (!status)
-        status = db_query(owner, "INSERT INTO picket.migration (number, name, digest) VALUES (4, 'people', '') "
-                                 "ON CONFLICT DO NOTHING", NULL, 0, QUERY_MS, NULL, &why);
-    db_close(owner);
-    return status;
-}
-
 int main(void)
 {
     const TTest *const tests[] = {
@@ -362,7 +350,7 @@ int main(void)
                                      .timeout_seconds = 60};
 
     database_start(DATABASE_FAST);
-    if (migrate_all(database_conninfo(), &why) || secret_init(&why) || schema_number_write()) {
+    if (migrate_all(database_conninfo(), &why) || secret_init(&why)) {
         fprintf(stderr, "%s\n", why.text);
         return EXIT_FAILURE;
     }
