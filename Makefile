@@ -108,8 +108,8 @@ format: ## Lay the sources out with clang-format.
 	@clang-format -i $$(find $(wildcard $(FOLDERS) programs tests bench) -name '*.[ch]')
 
 $(BUILD)/%.o: %.c Makefile
-	@mkdir -p $(@D)
-	$(CC) $(FLAGS) -c -o $@ $<
+	@mkdir -p $(@D) && echo "  CC $<"
+	@$(CC) $(FLAGS) -c -o $@ $<
 
 # An archive is made anew, so that a deleted source leaves it.
 define archive_rule
@@ -121,22 +121,28 @@ $(foreach f,$(FOLDERS),$(eval $(call archive_rule,$(f))))
 # Programs: picket is all programs/command_*.c and programs/picket*.c but the other mains.
 PICKET_OBJECTS := $(filter-out $(BUILD)/programs/picketd.o $(BUILD)/programs/picket_agent.o,$(call objects,programs))
 $(BUILD)/picket: $(PICKET_OBJECTS) $(call present,$(USES_server))
-	$(LINK) -o $@ $^ $(SERVER_LIBS)
+	@echo "  LD $@"
+	@$(LINK) -o $@ $^ $(SERVER_LIBS)
 $(BUILD)/picketd: $(BUILD)/programs/picketd.o $(call present,$(USES_server))
-	$(LINK) -o $@ $^ $(SERVER_LIBS)
+	@echo "  LD $@"
+	@$(LINK) -o $@ $^ $(SERVER_LIBS)
 $(BUILD)/picket-agent: $(BUILD)/programs/picket_agent.o $(call present,$(USES_agent))
-	$(LINK) -o $@ $^ $(AGENT_LIBS)
+	@echo "  LD $@"
+	@$(LINK) -o $@ $^ $(AGENT_LIBS)
 
 SUPPORT = $(call objects,tests/support)
 define unit_rule
 $(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(call objects,tests/support) $(call present,$(USES_$(1)) runtime)
-	$$(LINK) -o $$@ $$^ $$(CHECK_LIBS) $$(SERVER_LIBS)
+	@echo "  LD $$@"
+	@$$(LINK) -o $$@ $$^ $$(CHECK_LIBS) $$(SERVER_LIBS)
 endef
 $(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
 $(BUILD)/tests/pipeline/%: $(BUILD)/tests/pipeline/%.o $(SUPPORT) $(call present,$(USES_server))
-	$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
+	@echo "  LD $@"
+	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(SUPPORT) $(call present,$(USES_server))
-	$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
+	@echo "  LD $@"
+	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
 build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o $(call present,$(USES_server))
 	$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SERVER_LIBS)
 
