@@ -41,7 +41,7 @@ PIPELINES = $(patsubst tests/pipeline/%.c,%,$(shell find tests/pipeline -name 't
 FUZZERS   = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES   = $(patsubst bench/%.c,%,$(wildcard bench/bench_*.c))
 
-.PHONY: help deps build run test check unit pipeline layers banned sizes bench fuzz clean install format
+.PHONY: help deps build run test check unit pipeline core layers banned sizes bench fuzz clean install format
 .SECONDARY:
 
 help: ## List the targets.
@@ -63,7 +63,7 @@ test: ## Install, build and run all tests against a real PostgreSQL and a real K
 	@$(MAKE) --no-print-directory deps WHAT=test
 	@$(MAKE) --no-print-directory check
 
-check: build layers banned ## Build, then check the include rules and banned calls, then run all tests.
+check: build core layers banned ## Build, then check the include rules and banned calls, then run all tests.
 	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
 	@tests/support/run.sh $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
 
@@ -74,6 +74,9 @@ unit: ## Run the unit tests only (ONLY=folder/test_name for one).
 pipeline: build ## Run the pipeline tests only (ONLY=test_name for one).
 	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/tests/pipeline/,$(or $(ONLY),$(PIPELINES)))
 	@tests/support/run.sh $(addprefix $(BUILD)/tests/pipeline/,$(or $(ONLY),$(PIPELINES)))
+
+core: $(BUILD)/core.o ## Build what firmware links as C99 for size, and refuse what only an operating system has.
+	@tests/support/core.sh $< $(CORE:%.c=$(BUILD)/core/%.d)
 
 layers: ## Refuse includes that run against the tree.
 	@tests/support/layers.sh
@@ -110,6 +113,14 @@ format: ## Lay the sources out with clang-format.
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D) && echo "  CC $<"
 	@$(CC) $(FLAGS) -c -o $@ $<
+
+# The agent without its Linux parts, with the flags firmware has; the debug build's assertions stay in.
+CORE := $(addprefix agent/,agent.c event_queue.c sequence.c stamp.c) $(wildcard wire/*.c)
+$(BUILD)/core/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -Os -ffreestanding -fno-stack-protector -U_FORTIFY_SOURCE -I. $(WARN) -Wpedantic -MMD -MP -c -o $@ $<
+$(BUILD)/core.o: $(CORE:%.c=$(BUILD)/core/%.o)
+	$(LD) -r -o $@ $^
 
 # An archive is made anew, so that a deleted source leaves it.
 define archive_rule
