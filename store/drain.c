@@ -253,7 +253,6 @@ static enum status run_store(struct drain *drain, const struct bus_record *recor
 
     if (status != STATUS_REJECT)
         return status;
-    retention_forget(&drain->days); /* a partition that was dropped meanwhile is refused as content is */
     if (count == 1) {
         struct problem reason = *why;
         status = transaction_run(drain, records, 1, reason.text, why);
@@ -290,6 +289,8 @@ static enum status transaction_run(struct drain *drain, const struct bus_record 
         status = partitions_ensure(drain, &batch, why);
         if (!status)
             status = transaction_try(drain, &source, &batch, move_count, &committing, why);
+        if (status)
+            retention_forget(&drain->days); /* a partition that we know may have been dropped meanwhile */
         if (committing || drain->lost != PARTITION_NONE || db_sqlstate(drain->db)[0] == '\0')
             break;
     }

@@ -18,11 +18,12 @@ enum status replay_next(struct replay *replay, uint32_t timeout_ms, bool *found,
 
     arena_clear(&replay->arena);
     enum status status = letter_store(replay, timeout_ms, &letter, found, why);
-    if (status)
+    if (status) {
         db_rollback(replay->db);
+        retention_forget(&replay->days); /* a partition that we know may have been dropped meanwhile */
+    }
     if (status == STATUS_REJECT) {
         struct problem reason = *why;
-        retention_forget(&replay->days);
         status = dead_letter_settle(replay->db, &letter, reason.text, timeout_ms, why);
     }
     return status;
