@@ -77,8 +77,9 @@ bool ledger_ranges_read(struct text literal, struct ledger_ranges *out, struct a
         rest = text_cut((struct text){rest.bytes + 1, rest.count - 1}, ',', &head);
         if (!text_to_i64(head, &from))
             return false;
+        bool closed = text_find(rest, ')') < rest.count;
         rest = text_cut(rest, ')', &head);
-        if (!text_to_i64(head, &until) || until <= from)
+        if (!closed || !text_to_i64(head, &until) || until <= from)
             return false;
         (void)ledger_ranges_add(out, from, until - 1, arena);
     }
