@@ -119,7 +119,7 @@ static void refusals_add(struct sum *sum, const struct json_node *refused)
     int64_t count;
 
     for (const struct json_node *node = refused->first; node; node = node->next) {
-        if (!json_integer(node, &count) || count <= 0 || count > UINT32_MAX)
+        if (!node_integer(node, &count) || count <= 0 || count > UINT32_MAX)
             continue;
         struct text name = node->name.count <= REASON_TEXT_MAX ? node->name : TEXT("other");
         size_t at = reason_find(sum, name);

@@ -52,9 +52,10 @@ enum status alerts_raise_everywhere(struct db *db, const struct alert_note *note
 
 enum status alerts_judge_gaps(struct db *db, uint32_t timeout_ms, struct problem *why)
 {
-    /* One gap alerts once: an operator who closes the alert is not asked again until another number is missing. */
+    /* One gap alerts once: an operator who closes the alert is not asked again until another number is missing. What
+     * stands under no device is left out: a record that could not be read has the wall clock for a receipt time. */
     static const char raise_gaps[] =
-        "WITH newest AS (SELECT max(last_seen_at) AS at FROM picket.device_activity),"
+        "WITH newest AS (SELECT max(last_seen_at) AS at FROM picket.device_activity WHERE device_id <> ''),"
         " old AS (UPDATE picket.ledger l SET gap_alerted = l.gap_from FROM newest"
         "  WHERE l.gap_from IS NOT NULL AND l.gap_since < newest.at - interval '1 day'"
         "  AND l.gap_alerted IS DISTINCT FROM l.gap_from"

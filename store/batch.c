@@ -14,6 +14,7 @@
 
 static void record_read(const struct batch_source *source, const struct bus_record *record, struct batch *out);
 static const char *headers_read(const struct bus_record *record, struct picket_record *out);
+static bool id_fits(struct picket_span id);
 static bool received_plausible(int64_t received_at_us);
 static void door_read(const struct batch_source *source, const struct bus_record *record,
                       struct device_message *message, struct batch *out);
@@ -113,7 +114,22 @@ static const char *headers_read(const struct bus_record *record, struct picket_r
         headers[i] = (struct picket_record_header){{from->name.bytes, from->name.count},
                                                    {from->value.bytes, from->value.count}};
     }
-    return picket_record_read(headers, record->header_count, out);
+    const char *wrong = picket_record_read(headers, record->header_count, out);
+    if (wrong)
+        return wrong;
+    if (!id_fits(out->device) || !id_fits(out->module))
+        return "the record names its sender with bytes that are no text";
+    if (out->workspace == 0 || out->workspace > INT32_MAX)
+        return "the record names a workspace that cannot exist";
+    return NULL;
+}
+
+/* Ingest lets only IoT Hub's characters in. Others write to topics too, and a dead letter has to be storable. */
+static bool id_fits(struct picket_span id)
+{
+    struct text text = classic_text(id);
+
+    return text_utf8_valid(text) && !memchr(text.bytes, '\0', text.count);
 }
 
 /* A partition is made for the day of each receipt: a wrong one must not make it for the year 9999. */
@@ -150,7 +166,7 @@ static void dead_add(const struct bus_record *record, const char *reason, struct
 
     *dead = (struct batch_dead){
         .record = record,
-        .workspace = readable && read.workspace ? (int)read.workspace : WORKSPACE_DEFAULT,
+        .workspace = readable ? (int)read.workspace : WORKSPACE_DEFAULT,
         .device = readable ? classic_text(read.device) : TEXT(""),
         .module = readable ? classic_text(read.module) : TEXT(""),
         .received_at_us = readable && received_plausible(read.received_at_us) ? read.received_at_us : clock_utc_us(),

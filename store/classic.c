@@ -8,6 +8,7 @@
 #define CLOCK_EARLIEST_US INT64_C(1262304000000000) /* 2010-01-01: before any of these agents existed */
 #define CLOCK_AHEAD_US INT64_C(86400000000)         /* a day: wrong zones stay within it */
 #define PAYLOAD_ROWS_MAX 1000000
+#define CONTENT_TYPE_MAX 1024 /* bytes that a row of bytes repeats: a stranger on the bus may claim any */
 
 /* What all rows of one event share. */
 struct event {
@@ -20,6 +21,7 @@ static void message_clear(struct device_message *message, struct arena *arena);
 static bool claims_json(const struct device_message *message, struct arena *arena);
 static bool properties_claim_json(const struct device_message *message, struct arena *arena);
 static bool type_is_json(struct text type);
+static bool type_is_silent(struct text type);
 static void envelope_rows(struct classic_decoder *decoder, struct device_message *message,
                           const struct json_node *envelope, struct arena *arena);
 static void envelope_read(struct classic_decoder *decoder, struct device_message *message,
@@ -32,7 +34,7 @@ static void event_read(struct classic_decoder *decoder, const struct device_mess
                        const struct json_node *node, struct arena *arena, struct event *out);
 static void event_clock(const struct device_message *message, const struct json_node *node, struct event *out);
 static struct text event_type(const struct json_node *node, const struct event_schema *schema);
-static bool event_member_kept(const struct json_node *node);
+static bool event_member_kept(const struct json_node *event, const struct json_node *node);
 static void element_row(struct classic_decoder *decoder, struct device_message *message, const struct event *event,
                         const struct json_node *element, int32_t index, struct arena *arena);
 static void element_columns(const struct json_node *element, struct event_row *row);
@@ -75,8 +77,8 @@ enum status classic_decode(struct classic_decoder *decoder, struct device_messag
         problem_prefix(why, "the body claims to be JSON and is not");
         return status;
     }
-    const struct json_node *events = json_member(document, "Events");
-    if (json_is(events, PICKET_JSON_ARRAY_OPEN)) {
+    const struct json_node *events = node_member(document, "Events");
+    if (node_is(events, PICKET_JSON_ARRAY_OPEN)) {
         message->row_room = rows_wanted(events);
         message->rows = ARENA_ARRAY(arena, struct event_row, message->row_room);
         envelope_rows(decoder, message, document, arena);
@@ -95,7 +97,7 @@ enum status classic_decode_door(struct classic_decoder *decoder, struct device_m
     int64_t number, sum = 0;
 
     enum status status = json_tree_read(message->body, decoder->depth_max, arena, &value, why);
-    if (!status && !json_is(value, PICKET_JSON_OBJECT_OPEN))
+    if (!status && !node_is(value, PICKET_JSON_OBJECT_OPEN))
         status = problem_set(why, STATUS_REJECT, "not an object");
     if (status) {
         problem_prefix(why, "what the front door saw cannot be read");
@@ -109,13 +111,13 @@ enum status classic_decode_door(struct classic_decoder *decoder, struct device_m
     row->type = TEXT("Picket");
     row->category = TEXT("Triggered");
     row->name = TEXT("FrontDoor");
-    if (json_integer(json_member(value, "To"), &number) && number > CLOCK_EARLIEST_US &&
+    if (node_integer(node_member(value, "To"), &number) && number > CLOCK_EARLIEST_US &&
         number < message->record.received_at_us + CLOCK_AHEAD_US)
         row->time_stamp_us = number;
-    const struct json_node *counts = json_member(value, "Refused");
-    *refused = json_is(counts, PICKET_JSON_OBJECT_OPEN) ? counts : NULL;
+    const struct json_node *counts = node_member(value, "Refused");
+    *refused = node_is(counts, PICKET_JSON_OBJECT_OPEN) ? counts : NULL;
     for (const struct json_node *node = *refused ? counts->first : NULL; node; node = node->next)
-        if (json_integer(node, &number) && number > 0 && number < UINT32_MAX)
+        if (node_integer(node, &number) && number > 0 && number < UINT32_MAX)
             sum += number;
     row->hit_count = sum > 0 ? sum : 1;
     return STATUS_OK;
@@ -140,7 +142,7 @@ static bool claims_json(const struct device_message *message, struct arena *aren
         return true;
     if (message->record.properties.count && properties_claim_json(message, arena))
         return true;
-    return type.count == 0 && start.count && (*start.bytes == '{' || *start.bytes == '[');
+    return type_is_silent(type) && start.count && (*start.bytes == '{' || *start.bytes == '[');
 }
 
 /* The C SDK says application/json as the content ENCODING. */
@@ -153,7 +155,7 @@ static bool properties_claim_json(const struct device_message *message, struct a
     if (json_tree_read(classic_text(message->record.properties), 4, arena, &properties, &ignored))
         return false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (type_is_json(json_string(json_member(properties, names[i]))))
+        if (type_is_json(node_string(node_member(properties, names[i]))))
             return true;
     return false;
 }
@@ -164,20 +166,31 @@ static bool type_is_json(struct text type)
 
     text_cut(type, ';', &essence);
     essence = text_trim(essence);
-    if (text_equal_nocase(essence, TEXT("application/json")))
+    if (text_equal_nocase(essence, TEXT("application/json")) ||
+        text_equal_nocase(essence, TEXT("application/vnd.microsoft.iothub.json")))
         return true;
     return essence.count > 5 && text_equal_nocase((struct text){essence.bytes + essence.count - 5, 5}, TEXT("+json"));
+}
+
+/* The C SDK says application/octet-stream of every body over HTTPS, so that says nothing; as ingest has it. */
+static bool type_is_silent(struct text type)
+{
+    struct text essence;
+
+    text_cut(type, ';', &essence);
+    essence = text_trim(essence);
+    return essence.count == 0 || text_equal_nocase(essence, TEXT("application/octet-stream"));
 }
 
 static void envelope_rows(struct classic_decoder *decoder, struct device_message *message,
                           const struct json_node *envelope, struct arena *arena)
 {
-    const struct json_node *events = json_member(envelope, "Events");
+    const struct json_node *events = node_member(envelope, "Events");
     bool repeated = events->replaced & JSON_NODE_DUPLICATE;
 
     envelope_read(decoder, message, envelope, arena);
     for (const struct json_node *event = events->first; event; event = event->next) {
-        const struct json_node *payload = json_member(event, "Payload");
+        const struct json_node *payload = node_member(event, "Payload");
         repeated = repeated || (payload && payload->replaced & JSON_NODE_DUPLICATE);
         event_rows(decoder, message, event, arena);
     }
@@ -192,17 +205,17 @@ static void envelope_rows(struct classic_decoder *decoder, struct device_message
 static void envelope_read(struct classic_decoder *decoder, struct device_message *message,
                           const struct json_node *envelope, struct arena *arena)
 {
-    const struct json_node *sequence = json_member(envelope, "Sequence");
-    struct text agent_id = json_string(json_member(envelope, "AgentId"));
+    const struct json_node *sequence = node_member(envelope, "Sequence");
+    struct text agent_id = node_string(node_member(envelope, "AgentId"));
     const struct json_node **extra = NULL;
     size_t extra_count = 0;
 
     departures_of_envelope(envelope, &message->departures);
-    message->agent_version = json_string(json_member(envelope, "AgentVersion"));
+    message->agent_version = node_string(node_member(envelope, "AgentVersion"));
     message->agent_id = guid_is_usual(agent_id) ? agent_id : TEXT_NONE;
     if (sequence) {
         struct ledger_report *report = ARENA_NEW(arena, struct ledger_report);
-        if (ledger_report_read(sequence, json_member(envelope, "Events")->count, arena, report, &message->departures))
+        if (ledger_report_read(sequence, node_member(envelope, "Events")->count, arena, report, &message->departures))
             message->report = report;
     }
     for (const struct json_node *node = envelope->first; node; node = node->next) {
@@ -228,7 +241,7 @@ static bool envelope_member_kept(const struct json_node *node, const struct devi
     if (text_equal(node->name, TEXT("AgentId")))
         return message->agent_id.bytes;
     if (text_equal(node->name, TEXT("MessageSchemaVersion")))
-        return text_equal(json_string(node), TEXT("1.0"));
+        return text_equal(node_string(node), TEXT("1.0"));
     if (text_equal(node->name, TEXT("Sequence")))
         return message->report;
     return text_equal(node->name, TEXT("Events"));
@@ -240,8 +253,8 @@ static size_t rows_wanted(const struct json_node *events)
     size_t wanted = 1;
 
     for (const struct json_node *event = events->first; event; event = event->next) {
-        const struct json_node *payload = json_member(event, "Payload");
-        wanted += json_is(payload, PICKET_JSON_ARRAY_OPEN) && payload->count ? payload->count : 1;
+        const struct json_node *payload = node_member(event, "Payload");
+        wanted += node_is(payload, PICKET_JSON_ARRAY_OPEN) && payload->count ? payload->count : 1;
     }
     assert(wanted <= PAYLOAD_ROWS_MAX);
     return wanted;
@@ -253,14 +266,14 @@ static void event_rows(struct classic_decoder *decoder, struct device_message *m
     struct event event;
     int32_t index = 0;
 
-    if (!json_is(node, PICKET_JSON_OBJECT_OPEN)) {
+    if (!node_is(node, PICKET_JSON_OBJECT_OPEN)) {
         custom_row(decoder, message, node, arena);
         departures_add(&message->rows[message->row_count - 1].departures, TEXT("type:Events[]"));
         return;
     }
     event_read(decoder, message, node, arena, &event);
-    const struct json_node *payload = json_member(node, "Payload");
-    if (json_is(payload, PICKET_JSON_ARRAY_OPEN) && payload->count) {
+    const struct json_node *payload = node_member(node, "Payload");
+    if (node_is(payload, PICKET_JSON_ARRAY_OPEN) && payload->count) {
         for (const struct json_node *element = payload->first; element; element = element->next)
             element_row(decoder, message, &event, element, index++, arena);
     } else if (payload && payload->kind != PICKET_JSON_ARRAY_OPEN) {
@@ -274,26 +287,26 @@ static void event_rows(struct classic_decoder *decoder, struct device_message *m
 static void event_read(struct classic_decoder *decoder, const struct device_message *message,
                        const struct json_node *node, struct arena *arena, struct event *out)
 {
-    const struct json_node *payload = json_member(node, "Payload");
-    const struct json_node *said_empty = json_member(node, "IsEmpty");
+    const struct json_node *payload = node_member(node, "Payload");
+    const struct json_node *said_empty = node_member(node, "IsEmpty");
     bool empty = !payload || (payload->kind == PICKET_JSON_ARRAY_OPEN && payload->count == 0);
     const struct json_node **extra = NULL;
     size_t extra_count = 0;
 
     *out = (struct event){.row = {.hit_count = 1, .remote_port = EVENT_PORT_NONE, .local_port = EVENT_PORT_NONE}};
     departures_init(&out->departures, arena);
-    out->row.name = json_string(json_member(node, "Name"));
-    out->row.category = json_string(json_member(node, "Category"));
-    out->row.sender_event_id = json_string(json_member(node, "Id"));
-    out->row.time_local = json_string(json_member(node, "TimestampLocal"));
+    out->row.name = node_string(node_member(node, "Name"));
+    out->row.category = node_string(node_member(node, "Category"));
+    out->row.sender_event_id = node_string(node_member(node, "Id"));
+    out->row.time_local = node_string(node_member(node, "TimestampLocal"));
     out->schema = departures_schema(out->row.name);
     out->row.type = event_type(node, out->schema);
     departures_of_event(out->schema, node, &out->departures);
     event_clock(message, node, out);
     for (const struct json_node *member = node->first; member; member = member->next) {
         bool is_payload = member == payload;
-        bool kept = member == said_empty ? json_is(member, empty ? PICKET_JSON_TRUE : PICKET_JSON_FALSE)
-                                         : event_member_kept(member);
+        bool kept = member == said_empty ? node_is(member, empty ? PICKET_JSON_TRUE : PICKET_JSON_FALSE)
+                                         : event_member_kept(node, member);
         if (is_payload && member->replaced & JSON_NODE_DUPLICATE)
             departures_add(&out->departures, TEXT("duplicate:Payload"));
         else if (!is_payload && member->replaced)
@@ -310,7 +323,7 @@ static void event_read(struct classic_decoder *decoder, const struct device_mess
 
 static void event_clock(const struct device_message *message, const struct json_node *node, struct event *out)
 {
-    struct text sent = json_string(json_member(node, "TimestampUTC"));
+    struct text sent = node_string(node_member(node, "TimestampUTC"));
     int64_t received = message->record.received_at_us;
 
     out->row.time_stamp_us = received;
@@ -326,20 +339,20 @@ static void event_clock(const struct device_message *message, const struct json_
 
 static struct text event_type(const struct json_node *node, const struct event_schema *schema)
 {
-    const struct json_node *operational = json_member(node, "IsOperational");
-    struct text said = json_string(json_member(node, "EventType"));
+    const struct json_node *operational = node_member(node, "IsOperational");
+    struct text said = node_string(node_member(node, "EventType"));
 
     if (said.bytes)
         return said;
-    if (json_is(operational, PICKET_JSON_TRUE))
+    if (node_is(operational, PICKET_JSON_TRUE))
         return TEXT("Operational");
-    if (json_is(operational, PICKET_JSON_FALSE))
+    if (node_is(operational, PICKET_JSON_FALSE))
         return TEXT("Security");
     return schema ? text_of(departures_event_type(schema)) : TEXT("");
 }
 
 /* Whether a column says all that the member says: what does not goes to `extra`. */
-static bool event_member_kept(const struct json_node *node)
+static bool event_member_kept(const struct json_node *event, const struct json_node *node)
 {
     static const struct text strings[] = {
         {"Id", 2}, {"Name", 4}, {"Category", 8}, {"EventType", 9}, {"TimestampLocal", 14},
@@ -352,8 +365,9 @@ static bool event_member_kept(const struct json_node *node)
     if (text_equal(node->name, TEXT("TimestampUTC")))
         return node->kind == PICKET_JSON_STRING && clock_parse(node->text, &ignored);
     if (text_equal(node->name, TEXT("IsOperational")))
-        return node->kind == PICKET_JSON_TRUE || node->kind == PICKET_JSON_FALSE;
-    return text_equal(node->name, TEXT("PayloadSchemaVersion")) && text_equal(json_string(node), TEXT("1.0"));
+        return (node->kind == PICKET_JSON_TRUE || node->kind == PICKET_JSON_FALSE) &&
+               !node_is(node_member(event, "EventType"), PICKET_JSON_STRING); /* which would have the column */
+    return text_equal(node->name, TEXT("PayloadSchemaVersion")) && text_equal(node_string(node), TEXT("1.0"));
 }
 
 /* `element` NULL: an event without any. */
@@ -365,7 +379,6 @@ static void element_row(struct classic_decoder *decoder, struct device_message *
     *row = event->row;
     row->element = index;
     departures_init(&row->departures, arena);
-    departures_append(&row->departures, &event->departures);
     if (element) {
         departures_of_element(event->schema, element, &row->departures);
         if (element->replaced)
@@ -375,39 +388,40 @@ static void element_row(struct classic_decoder *decoder, struct device_message *
     details_write(&decoder->writer, element ? element : &no_members, arena, &row->details);
     if (row->details.order_lost)
         departures_add(&row->departures, TEXT("key-order-lost"));
+    departures_share(&row->departures, &event->departures);
 }
 
 static void element_columns(const struct json_node *element, struct event_row *row)
 {
-    const struct json_node *process = json_member(element, "ProcessId");
-    struct text address = json_string(json_member(element, "RemoteAddress"));
+    const struct json_node *process = node_member(element, "ProcessId");
+    struct text address = node_string(node_member(element, "RemoteAddress"));
     int64_t number;
 
     if (address.bytes && departures_is_address(address))
         row->remote_address = address;
-    row->remote_port = port_read(json_member(element, "RemotePort"));
-    row->local_port = port_read(json_member(element, "LocalPort"));
-    row->executable = json_string(json_member(element, "Executable"));
+    row->remote_port = port_read(node_member(element, "RemotePort"));
+    row->local_port = port_read(node_member(element, "LocalPort"));
+    row->executable = node_string(node_member(element, "Executable"));
     row->user_name = element_user(element);
-    if (json_integer(process, &number))
+    if (node_integer(process, &number))
         row->process_id = process->text;
-    if (json_integer(json_member(json_member(element, "ExtraDetails"), "HitCount"), &number) && number > 0)
+    if (node_integer(node_member(node_member(element, "ExtraDetails"), "HitCount"), &number) && number > 0)
         row->hit_count = number;
 }
 
 static struct text element_user(const struct json_node *element)
 {
-    const struct json_node *name = json_member(element, "UserName"), *id = json_member(element, "UserId");
+    const struct json_node *name = node_member(element, "UserName"), *id = node_member(element, "UserId");
 
-    if (json_string(name).bytes)
+    if (node_string(name).bytes)
         return name->text;
-    return json_is(id, PICKET_JSON_NUMBER) ? id->text : json_string(id);
+    return node_is(id, PICKET_JSON_NUMBER) ? id->text : node_string(id);
 }
 
 static int32_t port_read(const struct json_node *node)
 {
     int64_t number;
-    return json_integer(node, &number) && number >= 0 && number <= 65535 ? (int32_t)number : EVENT_PORT_NONE;
+    return node_integer(node, &number) && number >= 0 && number <= 65535 ? (int32_t)number : EVENT_PORT_NONE;
 }
 
 static struct event_row *row_add(struct device_message *message)
@@ -455,7 +469,9 @@ static void bytes_row(struct device_message *message, struct arena *arena)
     text_base64_encode((const uint8_t *)message->body.bytes, message->body.count, encoded);
     buf_init(&out, 4 * (size_t)PICKET_BODY_HARD_MAX);
     buf_string(&out, "{\"ContentType\":");
-    buf_json_string(&out, type.bytes && memchr(type.bytes, '\0', type.count) ? TEXT("") : type);
+    if (type.count > CONTENT_TYPE_MAX)
+        type.count = CONTENT_TYPE_MAX;
+    buf_json_string(&out, memchr(type.bytes, '\0', type.count) ? TEXT("") : type);
     buf_string(&out, ",\"Encoding\":\"base64\",\"Body\":\"");
     buf_string(&out, encoded);
     buf_string(&out, "\"}");

@@ -4,8 +4,8 @@
 #include "runtime/db.h"
 #include "store/classic.h"
 
-/* COPY of the fresh messages' rows into the day partitions of picket.raw_event, which must be there, inside the caller's transaction. `*events` becomes how many.
- * The text goes out in pieces, so memory does not grow with the batch. Statuses as db_query(): STATUS_REJECT when
+/* COPY of the fresh messages' rows into the day partitions of picket.raw_event, inside the caller's transaction. `*events`
+ * becomes how many; STATUS_RETRY when a partition is missing. The text goes out in pieces, so memory does not grow with the batch. Statuses as db_query(): STATUS_REJECT when
  * PostgreSQL refuses a value. */
 MUST_CHECK enum status copy_events(struct db *db, const struct device_message *messages, size_t count, int bus_topic_id,
                                    uint32_t timeout_ms, int64_t *events, struct problem *why);

@@ -9,7 +9,7 @@
 #include "wire/limits.h"
 
 #define NUMBER_SIZE 24
-#define HEADERS_BYTES_MAX ((size_t)1024 * 1024)
+#define HEADERS_BYTES_MAX ((size_t)64 * 1024 * 1024) /* far above what a bus takes as one record, escaped */
 
 static void headers_print(const struct bus_record *record, struct buf *out);
 static void header_value_print(struct text value, struct buf *out);
@@ -151,10 +151,10 @@ static bool headers_read(struct text json, struct arena *arena, struct bus_recor
 
 static bool header_value_read(const struct json_node *node, struct arena *arena, struct text *out)
 {
-    struct text encoded = json_string(json_member(node, "base64"));
+    struct text encoded = node_string(node_member(node, "base64"));
     size_t count;
 
-    *out = json_string(node);
+    *out = node_string(node);
     if (out->bytes)
         return true;
     if (!encoded.bytes)

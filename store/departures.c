@@ -264,6 +264,20 @@ void departures_append(struct departures *list, const struct departures *more)
         departures_add(list, at->code);
 }
 
+void departures_share(struct departures *list, const struct departures *more)
+{
+    if (list->count + more->count > DEPARTURES_MAX || !more->count) {
+        departures_append(list, more);
+        return;
+    }
+    if (list->last)
+        list->last->next = more->first;
+    else
+        list->first = more->first;
+    list->last = more->last;
+    list->count += more->count;
+}
+
 const struct event_schema *departures_schema(struct text event_name)
 {
     for (size_t i = 0; i < COUNT_OF(schemas); i++)
@@ -279,22 +293,22 @@ const char *departures_event_type(const struct event_schema *schema)
 
 void departures_of_envelope(const struct json_node *envelope, struct departures *out)
 {
-    const struct json_node *events = json_member(envelope, "Events");
+    const struct json_node *events = node_member(envelope, "Events");
 
     members_check(envelope_members, COUNT_OF(envelope_members), envelope, TEXT(""), out);
-    if (json_is(events, PICKET_JSON_ARRAY_OPEN) && events->count == 0)
+    if (node_is(events, PICKET_JSON_ARRAY_OPEN) && events->count == 0)
         departures_add(out, TEXT("empty:Events"));
 }
 
 void departures_of_event(const struct event_schema *schema, const struct json_node *event, struct departures *out)
 {
-    const struct json_node *category = json_member(event, "Category");
+    const struct json_node *category = node_member(event, "Category");
     const char *const by_name[] = {schema ? schema->category : NULL, NULL};
 
     members_check(event_members, COUNT_OF(event_members), event, TEXT(""), out);
-    if (!schema && json_string(json_member(event, "Name")).bytes)
+    if (!schema && node_string(node_member(event, "Name")).bytes)
         departures_add(out, TEXT("event-name-unknown"));
-    if (json_string(category).bytes)
+    if (node_string(category).bytes)
         allowed_check(schema ? by_name : categories, category->text, TEXT("Category"), TEXT_NONE, out);
     event_type_check(schema, event, out);
     emptiness_check(event, out);
@@ -302,14 +316,14 @@ void departures_of_event(const struct event_schema *schema, const struct json_no
 
 void departures_of_element(const struct event_schema *schema, const struct json_node *element, struct departures *out)
 {
-    if (!json_is(element, PICKET_JSON_OBJECT_OPEN)) {
+    if (!node_is(element, PICKET_JSON_OBJECT_OPEN)) {
         departures_add(out, TEXT("type:Payload[]"));
         return;
     }
     if (!schema)
         return;
     members_check(schema->members, schema->count, element, TEXT("Payload"), out);
-    if (schema->members == login && !json_member(element, "UserId") && !json_member(element, "UserName"))
+    if (schema->members == login && !node_member(element, "UserId") && !node_member(element, "UserName"))
         departures_add(out, TEXT("missing:Payload.UserId|UserName"));
 }
 
@@ -391,8 +405,8 @@ static void member_check(const struct member_rule *rule, const struct json_node 
 
 static void strings_check(const struct json_node *node, struct text path, struct departures *out)
 {
-    for (const struct json_node *child = node->first; child; child = child->next) {
-        if (child->kind == PICKET_JSON_STRING)
+    for (const struct json_node *child = node->first; child && out->count < DEPARTURES_MAX; child = child->next) {
+        if (child->kind == PICKET_JSON_STRING && !(child->replaced & JSON_NODE_BIG_NUMBER))
             continue;
         struct text inner = text_of(arena_format(out->arena, "%.*s.ExtraDetails", TEXT_ARGS(path)));
         departures_note(out, "type", inner, child->name, TEXT_NONE);
@@ -469,24 +483,24 @@ static void allowed_check(const char *const *allowed, struct text value, struct 
 /* Older agents say IsOperational where newer ones have EventType. */
 static void event_type_check(const struct event_schema *schema, const struct json_node *event, struct departures *out)
 {
-    const struct json_node *type = json_member(event, "EventType");
+    const struct json_node *type = node_member(event, "EventType");
     const char *const by_name[] = {schema ? schema->event_type : NULL, NULL};
 
-    if (json_member(event, "IsOperational"))
+    if (node_member(event, "IsOperational"))
         departures_add(out, TEXT("older:IsOperational"));
     else if (!type)
         departures_add(out, TEXT("missing:EventType"));
-    if (json_string(type).bytes)
+    if (node_string(type).bytes)
         allowed_check(schema ? by_name : event_types, type->text, TEXT("EventType"), TEXT_NONE, out);
 }
 
 /* Periodic events may be empty and then say so; the others bear at least one element. */
 static void emptiness_check(const struct json_node *event, struct departures *out)
 {
-    const struct json_node *payload = json_member(event, "Payload"), *said = json_member(event, "IsEmpty");
-    bool none = json_is(payload, PICKET_JSON_ARRAY_OPEN) && payload->count == 0;
-    bool periodic = text_equal(json_string(json_member(event, "Category")), TEXT("Periodic"));
-    bool says_empty = json_is(said, PICKET_JSON_TRUE);
+    const struct json_node *payload = node_member(event, "Payload"), *said = node_member(event, "IsEmpty");
+    bool none = node_is(payload, PICKET_JSON_ARRAY_OPEN) && payload->count == 0;
+    bool periodic = text_equal(node_string(node_member(event, "Category")), TEXT("Periodic"));
+    bool says_empty = node_is(said, PICKET_JSON_TRUE);
 
     if (none && !(periodic && says_empty))
         departures_add(out, TEXT("empty:Payload"));

@@ -26,6 +26,9 @@ void departures_add(struct departures *list, struct text code);
 /* Adds `kind`:`path`, then .`member` and =`value` where they are given (TEXT_NONE: not). */
 void departures_note(struct departures *list, const char *kind, struct text path, struct text member, struct text value);
 void departures_append(struct departures *list, const struct departures *more);
+/* As departures_append(), as the last thing done to either: `list` then ends in the links of `more` where they fit. An
+ * event of a hundred thousand elements notes its own departures once in memory and not once an element. */
+void departures_share(struct departures *list, const struct departures *more);
 
 /* One of the fourteen event types, NULL when the name is none of theirs. */
 struct event_schema;

@@ -71,9 +71,9 @@ enum status json_tree_read(struct text source, unsigned depth_max, struct arena 
     }
 }
 
-const struct json_node *json_member(const struct json_node *object, const char *name)
+const struct json_node *node_member(const struct json_node *object, const char *name)
 {
-    if (!json_is(object, PICKET_JSON_OBJECT_OPEN))
+    if (!node_is(object, PICKET_JSON_OBJECT_OPEN))
         return NULL;
     size_t count = strlen(name);
     for (const struct json_node *node = object->first; node; node = node->next)
@@ -82,9 +82,9 @@ const struct json_node *json_member(const struct json_node *object, const char *
     return NULL;
 }
 
-bool json_integer(const struct json_node *node, int64_t *out)
+bool node_integer(const struct json_node *node, int64_t *out)
 {
-    if (!json_is(node, PICKET_JSON_NUMBER) && !json_is(node, PICKET_JSON_STRING))
+    if (!node_is(node, PICKET_JSON_NUMBER) && !node_is(node, PICKET_JSON_STRING))
         return false;
     return text_to_i64(node->text, out);
 }

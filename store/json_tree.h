@@ -10,7 +10,9 @@
  *
  * What PostgreSQL cannot hold is replaced here, once, and marked, so that every later reader sees storable values:
  * \u0000 and lone surrogates are U+FFFD, of members with one name the last stays, numbers beyond what `numeric` should
- * be asked to hold are strings. */
+ * be asked to hold are strings.
+ *
+ * Functions of a node begin with node_, since json_ is jansson's and one program links both. */
 enum {
     JSON_NODE_NUL = 1,
     JSON_NODE_SURROGATE = 2,
@@ -38,17 +40,17 @@ MUST_CHECK enum status json_tree_read(struct text source, unsigned depth_max, st
                                       struct json_node **out, struct problem *why);
 
 /* The member of that name, or NULL; also when `object` is NULL or no object. */
-const struct json_node *json_member(const struct json_node *object, const char *name);
+const struct json_node *node_member(const struct json_node *object, const char *name);
 
-static inline bool json_is(const struct json_node *node, enum picket_json_kind kind)
+static inline bool node_is(const struct json_node *node, enum picket_json_kind kind)
 {
     return node && node->kind == kind;
 }
-static inline struct text json_string(const struct json_node *node) /* TEXT_NONE when it is no string */
+static inline struct text node_string(const struct json_node *node) /* TEXT_NONE when it is no string */
 {
-    return json_is(node, PICKET_JSON_STRING) ? node->text : TEXT_NONE;
+    return node_is(node, PICKET_JSON_STRING) ? node->text : TEXT_NONE;
 }
 /* An integer, or a string that holds one; false otherwise. */
-bool json_integer(const struct json_node *node, int64_t *out);
+bool node_integer(const struct json_node *node, int64_t *out);
 
 #endif

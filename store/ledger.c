@@ -106,17 +106,17 @@ bool ledger_report_read(const struct json_node *sequence, size_t events, struct 
     const char *wrong = NULL;
 
     *out = (struct ledger_report){.stream = 0};
-    if (!json_is(sequence, PICKET_JSON_OBJECT_OPEN))
+    if (!node_is(sequence, PICKET_JSON_OBJECT_OPEN))
         wrong = "type:Sequence";
-    else if (!guid_read(json_string(json_member(sequence, "Epoch")), out->epoch))
+    else if (!guid_read(node_string(node_member(sequence, "Epoch")), out->epoch))
         wrong = "format:Sequence.Epoch";
-    else if (!number_read(json_member(sequence, "Stream"), 0, 3, &stream))
+    else if (!number_read(node_member(sequence, "Stream"), 0, 3, &stream))
         wrong = "format:Sequence.Stream";
-    else if (!number_read(json_member(sequence, "First"), 1, LEDGER_NUMBER_MAX, &out->first))
+    else if (!number_read(node_member(sequence, "First"), 1, LEDGER_NUMBER_MAX, &out->first))
         wrong = "format:Sequence.First";
-    else if (!number_read(json_member(sequence, "Count"), 0, LEDGER_NUMBER_MAX - out->first + 1, &count))
+    else if (!number_read(node_member(sequence, "Count"), 0, LEDGER_NUMBER_MAX - out->first + 1, &count))
         wrong = "format:Sequence.Count";
-    else if (!drops_read(json_member(sequence, "Dropped"), arena, out))
+    else if (!drops_read(node_member(sequence, "Dropped"), arena, out))
         wrong = "format:Sequence.Dropped";
     if (wrong) {
         departures_add(departures, text_of(wrong));
@@ -184,7 +184,7 @@ static bool guid_read(struct text text, char out[37])
 
 static bool number_read(const struct json_node *node, int64_t min, int64_t max, int64_t *out)
 {
-    return json_is(node, PICKET_JSON_NUMBER) && text_to_i64(node->text, out) && *out >= min && *out <= max;
+    return node_is(node, PICKET_JSON_NUMBER) && text_to_i64(node->text, out) && *out >= min && *out <= max;
 }
 
 static bool drops_read(const struct json_node *list, struct arena *arena, struct ledger_report *out)
@@ -197,10 +197,10 @@ static bool drops_read(const struct json_node *list, struct arena *arena, struct
     size_t count = 0;
     for (const struct json_node *node = list->first; node; node = node->next) {
         struct ledger_drop *drop = &drops[count++];
-        if (!number_read(json_member(node, "From"), 1, LEDGER_NUMBER_MAX, &drop->from) ||
-            !number_read(json_member(node, "To"), drop->from, LEDGER_NUMBER_MAX, &drop->to))
+        if (!number_read(node_member(node, "From"), 1, LEDGER_NUMBER_MAX, &drop->from) ||
+            !number_read(node_member(node, "To"), drop->from, LEDGER_NUMBER_MAX, &drop->to))
             return false;
-        drop->reason = json_string(json_member(node, "Reason"));
+        drop->reason = node_string(node_member(node, "Reason"));
         if (!drop->reason.bytes || !drop->reason.count || drop->reason.count > LEDGER_REASON_TEXT_MAX)
             return false;
     }

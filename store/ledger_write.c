@@ -173,7 +173,7 @@ static bool reasons_read(struct text json, struct ledger_state *state, struct ar
          node = node->next) {
         struct ledger_reason *reason = &state->reasons[state->reason_count++];
         reason->reason = node->name;
-        if (!json_integer(node, &reason->count))
+        if (!node_integer(node, &reason->count))
             return false;
     }
     return true;
