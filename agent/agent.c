@@ -16,12 +16,13 @@ static uint32_t next_work_ms(const struct picket_agent *agent);
 static void load_numbering(struct picket_agent *agent);
 static void save_numbering(struct picket_agent *agent);
 static size_t write_event(struct picket_agent *agent, const struct picket_event *event, char *out, size_t size);
+static size_t event_max(const struct picket_agent *agent);
 static bool queue_due(const struct picket_agent *agent, int64_t now_ms);
 static bool anything_kept(const struct picket_agent *agent);
 static void keep_queue(struct picket_agent *agent);
 static bool keep_message(struct picket_agent *agent, const struct picket_message *message);
 static bool evict_oldest(struct picket_agent *agent, const char *reason);
-static void send_kept(struct picket_agent *agent);
+static bool send_kept(struct picket_agent *agent);
 static void send_queue(struct picket_agent *agent);
 static enum picket_send_status send_message(struct picket_agent *agent, const struct picket_message *message,
                                             struct picket_send_answer *answer);
@@ -68,9 +69,9 @@ bool picket_agent_observe(struct picket_agent *agent, const struct picket_event 
     agent->counts.observed++;
     uint64_t number = agent->sequence.next++;
     agent->sequence.changed = true;
-    bool fits = count + ENVELOPE_MAX <= agent->message_size;
-    if (!count || !fits) {
-        picket_sequence_drop(&agent->sequence, number, number, fits ? "queue-full" : "too-large");
+    bool too_large = count ? count > event_max(agent) : agent->queue.used == 0;
+    if (!count || too_large) {
+        picket_sequence_drop(&agent->sequence, number, number, too_large ? "too-large" : "queue-full");
         agent->counts.dropped++;
         return false;
     }
@@ -88,11 +89,8 @@ uint32_t picket_agent_tick(struct picket_agent *agent)
     save_numbering(agent);
     if (queue_due(agent, now) && (now < agent->retry_at_ms || anything_kept(agent)))
         keep_queue(agent);
-    if (now >= agent->retry_at_ms) {
-        send_kept(agent);
-        if (!agent->failures && !anything_kept(agent) && queue_due(agent, now))
-            send_queue(agent);
-    }
+    if (now >= agent->retry_at_ms && send_kept(agent) && !anything_kept(agent) && queue_due(agent, now))
+        send_queue(agent);
     save_numbering(agent);
 
     return next_work_ms(agent);
@@ -179,7 +177,7 @@ static size_t write_event(struct picket_agent *agent, const struct picket_event 
     int64_t utc_ms = event->utc_ms ? event->utc_ms : port->utc_ms(port->context);
     bool periodic = event->category == PICKET_EVENT_PERIODIC, empty = event->payload_count <= 2;
 
-    assert(periodic || !empty);
+    assert(event->payload_count >= 2 && (periodic || !empty));
 
     picket_guid_make(port, id);
     picket_time_print_local(utc_ms, port->utc_offset_s(port->context, utc_ms / 1000), local);
@@ -208,6 +206,12 @@ static size_t write_event(struct picket_agent *agent, const struct picket_event 
     return picket_json_written(&writer);
 }
 
+/* The longest event that a message holds, beside the envelope and its comma. */
+static size_t event_max(const struct picket_agent *agent)
+{
+    return agent->message_size - ENVELOPE_MAX - 1;
+}
+
 /* A message that would be full does not wait for its time. */
 static bool queue_due(const struct picket_agent *agent, int64_t now_ms)
 {
@@ -230,6 +234,8 @@ static void keep_queue(struct picket_agent *agent)
     while (agent->port->keep && agent->queue.used) {
         save_numbering(agent); /* no number leaves memory before it is known to be given */
         build_message(agent, &message);
+        if (!agent->pending)
+            agent->sequence.carried = 0; /* never tried, it need not come out the same: losses may still join up */
         if (!keep_message(agent, &message))
             return;
     }
@@ -265,7 +271,9 @@ static bool evict_oldest(struct picket_agent *agent, const char *reason)
     return true;
 }
 
-static void send_kept(struct picket_agent *agent)
+/* False when the server did not take one. What is queued must wait for what is kept, not for an earlier failure: a
+ * message that could not be kept is tried again from the queue. */
+static bool send_kept(struct picket_agent *agent)
 {
     const struct picket_port *port = agent->port;
 
@@ -274,13 +282,13 @@ static void send_kept(struct picket_agent *agent)
         struct picket_send_answer answer;
         enum picket_kept_status kept = port->oldest(port->context, agent->message, agent->message_size, &message);
         if (kept == PICKET_KEPT_NONE)
-            return;
+            return true;
         if (kept == PICKET_KEPT_DAMAGED) {
             evict_oldest(agent, "spool-damaged");
             continue;
         }
         if (send_message(agent, &message, &answer) == PICKET_SEND_LATER)
-            return;
+            return false;
         if (answer.status == PICKET_SEND_REFUSED) {
             char reason[PICKET_SEQUENCE_REASON_SIZE];
             print_refusal(answer.code, reason);
@@ -289,6 +297,7 @@ static void send_kept(struct picket_agent *agent)
             port->forget(port->context);
         }
     }
+    return true;
 }
 
 static void send_queue(struct picket_agent *agent)
@@ -336,8 +345,8 @@ static enum picket_send_status send_message(struct picket_agent *agent, const st
     return answer->status;
 }
 
-/* Twice as long each time, and anywhere in the upper half of it, so that a fleet does not return as one. What the server
- * asked for is the least. */
+/* Twice as long each time, and anywhere in the upper half of it. What the server asked for is the least, and then anywhere
+ * in a quarter of it more, since it asks a whole fleet for the same. */
 static void back_off(struct picket_agent *agent, uint32_t retry_after_s)
 {
     const struct picket_port *port = agent->port;
@@ -347,10 +356,10 @@ static void back_off(struct picket_agent *agent, uint32_t retry_after_s)
 
     wait_ms = wait_ms > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : wait_ms;
     port->random(port->context, &dice, sizeof dice);
-    uint32_t jitter_ms = dice % (wait_ms / 2 + 1);
-    retry_after_s = retry_after_s > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : retry_after_s;
-    wait_ms = retry_after_s * 1000 > wait_ms / 2 ? retry_after_s * 1000 : wait_ms / 2;
-    agent->retry_at_ms = port->monotonic_ms(port->context) + wait_ms + jitter_ms;
+    uint32_t asked_ms = (retry_after_s > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : retry_after_s) * 1000;
+    uint32_t least_ms = asked_ms > wait_ms / 2 ? asked_ms : wait_ms / 2;
+    uint32_t spread_ms = asked_ms / 4 > wait_ms / 2 ? asked_ms / 4 : wait_ms / 2;
+    agent->retry_at_ms = port->monotonic_ms(port->context) + least_ms + dice % (spread_ms + 1);
     agent->failures++;
 }
 

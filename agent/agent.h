@@ -14,7 +14,7 @@ struct picket_event {
     const char *name; /* "ProcessCreate" */
     enum picket_event_category category;
     int64_t utc_ms;      /* when it happened; 0: now */
-    const char *payload; /* a JSON array of objects, checked by nobody; empty ("[]") only when periodic */
+    const char *payload; /* a JSON array of objects, checked by nobody; "[]" only when periodic */
     size_t payload_count;
 };
 
@@ -23,8 +23,8 @@ struct picket_agent_settings {
     uint32_t send_interval_ms; /* how long an event may wait for others before its message leaves */
 };
 
-/* What picket_agent_init() is given to work in. Events that do not fit into the queue, and those longer than a message
- * can be, are dropped and told so. */
+/* What picket_agent_init() is given to work in. Events that do not fit into the queue, and those longer than a message or
+ * the whole queue can be, are dropped and told so. */
 #define PICKET_AGENT_MESSAGE_MIN 8192
 struct picket_agent_memory {
     void *queue;

@@ -16,6 +16,7 @@ static bool read_guid(struct picket_json_reader *reader, char out[PICKET_GUID_SI
 static bool read_number(struct picket_json_reader *reader, uint64_t *out);
 static bool read_dropped(struct picket_json_reader *reader, struct picket_sequence *out);
 static bool read_range(struct picket_json_reader *reader, struct picket_dropped *out);
+static bool read_reason(struct picket_json_reader *reader, char out[PICKET_SEQUENCE_REASON_SIZE]);
 static void write_dropped(const struct picket_sequence *sequence, size_t count, struct picket_json_writer *writer);
 
 void picket_sequence_begin(struct picket_sequence *sequence, const struct picket_port *port)
@@ -40,6 +41,10 @@ bool picket_sequence_read(struct picket_sequence *sequence, const char *state, s
         return false;
     if (!read.agent_id[0] || !read.epoch[0] || read.next == 0 || read.settled >= read.next)
         return false;
+    for (size_t i = 0; i < read.dropped_count; i++) {
+        if (read.dropped[i].to >= read.next)
+            return false;
+    }
     *sequence = read;
     return true;
 }
@@ -225,13 +230,29 @@ static bool read_range(struct picket_json_reader *reader, struct picket_dropped 
             if (!read_number(reader, &out->to))
                 return false;
         } else if (PICKET_JSON_IS(&token, "Reason")) {
-            if (picket_json_next(reader, &token) != PICKET_JSON_STRING || token.count == 0 ||
-                token.count >= PICKET_SEQUENCE_REASON_SIZE)
+            if (!read_reason(reader, out->reason))
                 return false;
-            out->reason[picket_json_unescape(&token, out->reason)] = '\0';
         } else if (!picket_json_skip(reader, &token, NULL, NULL)) {
             return false;
         }
     }
     return token.kind == PICKET_JSON_OBJECT_CLOSE && out->from >= 1 && out->from <= out->to && out->reason[0];
+}
+
+/* Ours are plain: one that would have to be escaped was damaged, and may not fit when it is written again. */
+static bool read_reason(struct picket_json_reader *reader, char out[PICKET_SEQUENCE_REASON_SIZE])
+{
+    struct picket_json_token token;
+
+    if (picket_json_next(reader, &token) != PICKET_JSON_STRING || token.count == 0 ||
+        token.count >= PICKET_SEQUENCE_REASON_SIZE)
+        return false;
+    for (size_t i = 0; i < token.count; i++) {
+        char c = token.text[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == ' '))
+            return false;
+    }
+    memcpy(out, token.text, token.count);
+    out[token.count] = '\0';
+    return true;
 }

@@ -51,6 +51,7 @@ void picket_time_print_local(int64_t utc_ms, int32_t offset_s, char out[PICKET_T
 {
     unsigned minutes = (unsigned)(offset_s < 0 ? -offset_s : offset_s) / 60;
 
+    utc_ms = utc_ms < 0 ? 0 : utc_ms > LAST_MS ? LAST_MS : utc_ms;
     put_moment(utc_ms + (int64_t)offset_s * 1000, out);
     out[23] = offset_s < 0 ? '-' : '+';
     put_digits(out + 24, minutes / 60 % 24, 2);
