@@ -572,6 +572,14 @@ START_TEST(the_numbering_is_saved_before_a_number_leaves)
 }
 END_TEST
 
+static void fill_until_the_power_goes(void)
+{
+    if (setjmp(fake.cut) == 0) {
+        for (;;)
+            observe(1);
+    }
+}
+
 /* The power goes at the second call, before or after its work: the first must have been the save. */
 START_TEST(the_numbering_is_saved_before_a_message_is_kept)
 {
@@ -580,10 +588,7 @@ START_TEST(the_numbering_is_saved_before_a_message_is_kept)
         setup();
         fake.dice = dice;
         fake.power_left = 2;
-        if (setjmp(fake.cut) == 0) {
-            for (;;)
-                observe(1);
-        }
+        fill_until_the_power_goes();
         ck_assert_uint_eq(fake.saves, 1);
     }
 }
