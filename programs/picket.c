@@ -22,6 +22,7 @@ int main(int argc, char **argv)
         {workspace_verbs, workspace_verb_count},
         {token_verbs, token_verb_count},
         {migrate_verbs, migrate_verb_count},
+        {setup_verbs, setup_verb_count},
     };
     struct problem why;
 
