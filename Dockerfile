@@ -1,4 +1,4 @@
-# One image for every role: `picketd ingest`, `picketd store`, `picketd query`, and `picket migrate`.
+# One image for every role: `picketd ingest`, `picketd store`, `picketd query`; and `picket`, for setting up and operating.
 # Needs nothing but the classic builder.
 FROM debian:bookworm-slim AS build
 RUN apt-get update -qq \
@@ -7,17 +7,9 @@ RUN apt-get update -qq \
       libsodium-dev libcurl4-gnutls-dev libyaml-dev zlib1g-dev libzstd-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY Makefile ./
-COPY wire wire
-COPY runtime runtime
-COPY agent agent
-COPY ingest ingest
-COPY store store
-COPY query query
-COPY programs programs
-COPY migrations migrations
-COPY dashboards dashboards
-RUN make -j2 build && make install PREFIX=/usr DESTDIR=/out && strip /out/usr/bin/*
+COPY . .
+# PREFIX is compiled in, so both calls have it.
+RUN make -j2 PREFIX=/usr build && make PREFIX=/usr DESTDIR=/out install && strip /out/usr/bin/*
 
 FROM debian:bookworm-slim
 RUN apt-get update -qq \
@@ -25,13 +17,19 @@ RUN apt-get update -qq \
       libmicrohttpd12 libgnutls30 librdkafka1 libpq5 libjansson4 libsodium23 libcurl3-gnutls libyaml-0-2 zlib1g libzstd1 \
       curl ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --home-dir /var/lib/picket --create-home --shell /usr/sbin/nologin picket \
- && mkdir -p /etc/picket && chown picket:picket /etc/picket
+ && groupadd --system --gid 10001 picket \
+ && useradd --system --uid 10001 --gid picket --home-dir /var/lib/picket --create-home --shell /usr/sbin/nologin picket
+# Where docker-compose.yml mounts what `picket setup secrets` makes: a new volume takes its owner from here. `picket` looks
+# for its token in ./var.
+RUN for reader in authority postgres ingest store query operator; do \
+      install -d -o picket -g picket -m 711 /run/picket/$reader || exit 1; done \
+ && ln -s /run/picket/operator /var/lib/picket/var
 COPY --from=build /out/usr/ /usr/
 COPY LICENSE /usr/share/doc/picket/LICENSE
-USER picket
-VOLUME ["/etc/picket"]
-EXPOSE 8443 8440 9100
-HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=12 \
-  CMD curl -fsS http://127.0.0.1:9100/readyz >/dev/null || exit 1
+USER 10001:10001
+WORKDIR /var/lib/picket
+EXPOSE 8443 8440
+# The port of the probes is closed unless it is set, as docker-compose.yml does for every role.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=6 \
+  CMD curl -fsS "http://127.0.0.1:${PICKET_OPS_PORT:-9100}/readyz" >/dev/null || exit 1
 ENTRYPOINT ["/usr/bin/picketd"]
