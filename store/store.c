@@ -134,8 +134,9 @@ static void *housekeeper_run(void *context)
         struct problem why;
         pthread_mutex_unlock(&store->lock);
         enum status status = housekeep(store, &why);
-        readiness_tell(store, status, &why);
         pthread_mutex_lock(&store->lock);
+        if (!store->stopping) /* which interrupts what was under way */
+            readiness_tell(store, status, &why);
         if (!store->stopping)
             (void)pthread_cond_timedwait(&store->stop, &store->lock, &until);
     }
