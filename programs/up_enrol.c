@@ -15,6 +15,7 @@
 
 #define FIRST_DEVICE "first-device"
 #define FIRST_DEVICE_DAYS 30
+#define SEND_INTERVAL_S 5 /* who tries it out wants to see something soon */
 #define LINE_BYTES_MAX 4096
 #define DAY_US (24 * 60 * 60 * 1000000LL)
 
@@ -165,6 +166,7 @@ static enum status host_enrol(struct up *up, struct problem *why)
         buf_format(&config, "# Written by `picket up` at each start.\nconnection_string = %s\n", json_string_value(connection));
         buf_format(&config, "ca_file = %s\n", up_path(up, "certificates/ca.pem"));
         buf_format(&config, "spool_folder = %s\n", up_path(up, "spool"));
+        buf_format(&config, "send_interval_s = %d\n", SEND_INTERVAL_S);
         status = process_write_file(up_path(up, "agent.conf"), buf_as_text(&config), 0600, why);
         secret_wipe(config.bytes, config.count);
         buf_done(&config);
