@@ -127,6 +127,7 @@ static void properties_write(void)
           "share.coordinator.state.topic.replication.factor=1\n"
           "share.coordinator.state.topic.min.isr=1\n"
           "group.initial.rebalance.delay.ms=0\n"
+          "group.min.session.timeout.ms=1000\n" /* a dead reader is found out in seconds */
           "controlled.shutdown.enable=false\n"
           "broker.session.timeout.ms=2000\n" /* a killed one is not let in again before that */
           "broker.heartbeat.interval.ms=500\n"
