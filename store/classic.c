@@ -125,7 +125,7 @@ enum status classic_decode_door(struct classic_decoder *decoder, struct device_m
 
 static void message_clear(struct device_message *message, struct arena *arena)
 {
-    departures_init(&message->departures, arena);
+    departures_init(&message->departures, DEPARTURES_MAX, arena);
     message->rows = NULL;
     message->row_count = message->row_room = 0;
     message->agent_version = message->agent_id = message->extra = TEXT_NONE;
@@ -294,7 +294,7 @@ static void event_read(struct classic_decoder *decoder, const struct device_mess
     size_t extra_count = 0;
 
     *out = (struct event){.row = {.hit_count = 1, .remote_port = EVENT_PORT_NONE, .local_port = EVENT_PORT_NONE}};
-    departures_init(&out->departures, arena);
+    departures_init(&out->departures, DEPARTURES_EVENT_MAX, arena);
     out->row.name = node_string(node_member(node, "Name"));
     out->row.category = node_string(node_member(node, "Category"));
     out->row.sender_event_id = node_string(node_member(node, "Id"));
@@ -378,7 +378,7 @@ static void element_row(struct classic_decoder *decoder, struct device_message *
 
     *row = event->row;
     row->element = index;
-    departures_init(&row->departures, arena);
+    departures_init(&row->departures, DEPARTURES_MAX, arena);
     if (element) {
         departures_of_element(event->schema, element, &row->departures);
         if (element->replaced)
@@ -443,7 +443,7 @@ static struct event_row *custom_row_add(struct device_message *message, struct a
         .remote_port = EVENT_PORT_NONE,
         .local_port = EVENT_PORT_NONE,
     };
-    departures_init(&row->departures, arena);
+    departures_init(&row->departures, DEPARTURES_MAX, arena);
     return row;
 }
 

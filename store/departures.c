@@ -229,17 +229,17 @@ static void event_type_check(const struct event_schema *schema, const struct jso
 static void emptiness_check(const struct json_node *event, struct departures *out);
 static struct text cut(struct text text);
 
-void departures_init(struct departures *list, struct arena *arena)
+void departures_init(struct departures *list, size_t count_max, struct arena *arena)
 {
-    *list = (struct departures){.arena = arena};
+    *list = (struct departures){.count_max = count_max, .arena = arena};
 }
 
 void departures_add(struct departures *list, struct text code)
 {
-    if (list->count >= DEPARTURES_MAX)
+    if (list->count >= list->count_max)
         return;
     struct departure *departure = ARENA_NEW(list->arena, struct departure);
-    departure->code = ++list->count == DEPARTURES_MAX ? TEXT("more") : code;
+    departure->code = ++list->count == list->count_max ? TEXT("more") : code;
     if (list->last)
         list->last->next = departure;
     else
@@ -249,7 +249,7 @@ void departures_add(struct departures *list, struct text code)
 
 void departures_note(struct departures *list, const char *kind, struct text path, struct text member, struct text value)
 {
-    if (list->count >= DEPARTURES_MAX)
+    if (list->count >= list->count_max)
         return;
     struct text name = cut(member), shown = cut(value);
     char *code = arena_format(list->arena, "%s:%.*s%s%.*s%s%.*s", kind, TEXT_ARGS(path),
@@ -266,7 +266,7 @@ void departures_append(struct departures *list, const struct departures *more)
 
 void departures_share(struct departures *list, const struct departures *more)
 {
-    if (list->count + more->count > DEPARTURES_MAX || !more->count) {
+    if (list->count + more->count > list->count_max || !more->count) {
         departures_append(list, more);
         return;
     }
@@ -343,7 +343,7 @@ void departures_of_replacing(const struct json_node *value, struct text path, st
     if (!(value->replaced & JSON_NODE_BELOW))
         return;
     uint32_t index = 0;
-    for (const struct json_node *child = value->first; child && out->count < DEPARTURES_MAX; child = child->next) {
+    for (const struct json_node *child = value->first; child && out->count < out->count_max; child = child->next) {
         struct text name = cut(child->name);
         if (child->replaced && child->name.bytes)
             departures_of_replacing(
@@ -405,7 +405,7 @@ static void member_check(const struct member_rule *rule, const struct json_node 
 
 static void strings_check(const struct json_node *node, struct text path, struct departures *out)
 {
-    for (const struct json_node *child = node->first; child && out->count < DEPARTURES_MAX; child = child->next) {
+    for (const struct json_node *child = node->first; child && out->count < out->count_max; child = child->next) {
         if (child->kind == PICKET_JSON_STRING && !(child->replaced & JSON_NODE_BIG_NUMBER))
             continue;
         struct text inner = text_of(arena_format(out->arena, "%.*s.ExtraDetails", TEXT_ARGS(path)));

@@ -7,6 +7,7 @@
  * "enum:Category=Aggregated", "type:Payload.RemotePort". The vocabulary is docs/departures.md. A departure never costs
  * an event: it is noted, and that is all. */
 #define DEPARTURES_MAX 32      /* per row; the last one is then "more", since a stranger chooses how many there are */
+#define DEPARTURES_EVENT_MAX 24 /* of these, for what all rows of an event share: see departures_share() */
 #define DEPARTURE_VALUE_MAX 48 /* bytes of a value or a member name that a code repeats */
 
 struct departure {
@@ -16,11 +17,11 @@ struct departure {
 
 struct departures {
     struct departure *first, *last;
-    size_t count;
+    size_t count, count_max;
     struct arena *arena;
 };
 
-void departures_init(struct departures *list, struct arena *arena);
+void departures_init(struct departures *list, size_t count_max, struct arena *arena);
 /* Adds a code that lives as long as the arena, or a literal. */
 void departures_add(struct departures *list, struct text code);
 /* Adds `kind`:`path`, then .`member` and =`value` where they are given (TEXT_NONE: not). */

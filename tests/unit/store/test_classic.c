@@ -441,7 +441,7 @@ START_TEST(a_body_of_many_small_elements_stays_within_its_memory)
     struct device_message message = message_of(buf_as_text(&body));
     message_decode(&message, &arena);
     ck_assert_uint_eq(message.row_count, elements + 1);
-    ck_assert_uint_eq(message.rows[elements].departures.count, DEPARTURES_MAX);
+    ck_assert_uint_eq(message.rows[elements].departures.count, DEPARTURES_EVENT_MAX + 1);
     ck_assert_uint_lt(arena.used_bytes / message.row_count, 640);
     buf_done(&body);
 }

@@ -279,7 +279,7 @@ START_TEST(names_and_values_are_cut_between_characters)
 {
     struct departures list;
 
-    departures_init(&list, &arena);
+    departures_init(&list, DEPARTURES_MAX, &arena);
     departures_note(&list, "enum", TEXT("Name"), TEXT_NONE,
                     TEXT("12345678901234567890123456789012345678901234567\xe2\x82\xac!")); /* the euro at 48 */
     ck_assert_text_eq(list.first->code, "enum:Name=12345678901234567890123456789012345678901234567");
@@ -291,18 +291,18 @@ START_TEST(shared_departures_end_both_lists_and_never_exceed_the_limit)
     struct departures event, few, many;
     char *code;
 
-    departures_init(&event, &arena);
+    departures_init(&event, DEPARTURES_MAX, &arena);
     departures_add(&event, TEXT("x"));
     departures_add(&event, TEXT("y"));
-    departures_init(&few, &arena);
+    departures_init(&few, DEPARTURES_MAX, &arena);
     departures_share(&few, &event);
     ck_assert_str_eq(departures_text(&few, &arena), "x y");
-    departures_init(&few, &arena);
+    departures_init(&few, DEPARTURES_MAX, &arena);
     departures_add(&few, TEXT("own"));
     departures_share(&few, &event);
     ck_assert_str_eq(departures_text(&few, &arena), "own x y");
     ck_assert_uint_eq(few.count, 3);
-    departures_init(&many, &arena);
+    departures_init(&many, DEPARTURES_MAX, &arena);
     for (int i = 0; i < DEPARTURES_MAX - 1; i++) {
         code = arena_format(&arena, "c%d", i);
         departures_add(&many, text_of(code));

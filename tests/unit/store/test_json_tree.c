@@ -40,11 +40,11 @@ START_TEST(members_keep_the_order_of_their_sender)
         ck_assert_uint_eq(child->rank, ranks[i]);
     }
     ck_assert_uint_eq(i, 3);
-    const struct json_node *list = json_member(node, "aa");
+    const struct json_node *list = node_member(node, "aa");
     ck_assert_uint_eq(list->count, 3);
     ck_assert_int_eq(list->first->kind, PICKET_JSON_TRUE);
     ck_assert_int_eq(list->first->next->kind, PICKET_JSON_NULL);
-    ck_assert_text_eq(json_string(list->first->next->next), "x");
+    ck_assert_text_eq(node_string(list->first->next->next), "x");
 }
 END_TEST
 
@@ -74,11 +74,11 @@ START_TEST(what_postgresql_cannot_hold_is_replaced_with_a_mark)
 
     ck_assert_text_eq(node->first->text, "a\xef\xbf\xbd" "b");
     ck_assert_uint_eq(node->first->replaced, JSON_NODE_NUL);
-    const struct json_node *list = json_member(node, "s");
+    const struct json_node *list = node_member(node, "s");
     ck_assert_uint_eq(list->replaced, JSON_NODE_BELOW);
     ck_assert_uint_eq(list->first->replaced, JSON_NODE_SURROGATE);
     ck_assert_text_eq(list->first->text, "\xef\xbf\xbd");
-    const struct json_node *named = json_member(node, "\xef\xbf\xbd");
+    const struct json_node *named = node_member(node, "\xef\xbf\xbd");
     ck_assert_ptr_nonnull(named);
     ck_assert_uint_eq(named->replaced, JSON_NODE_NUL);
     ck_assert_uint_eq(node->replaced, JSON_NODE_BELOW);
@@ -163,7 +163,7 @@ START_TEST(large_objects_are_ranked_like_small_ones)
         ck_assert_uint_eq(child->rank, (uint32_t)name); /* decimal numbers sort by length, then digits */
     }
     ck_assert_uint_eq(seen, MEMBERS);
-    ck_assert_text_eq(json_member(node, "5")->text, "again");
+    ck_assert_text_eq(node_member(node, "5")->text, "again");
     buf_done(&source);
 }
 END_TEST
@@ -200,25 +200,25 @@ START_TEST(integers_are_read_from_numbers_and_from_text)
 {
     int64_t number = 7;
 
-    ck_assert(json_integer(tree("12"), &number) && number == 12);
-    ck_assert(json_integer(tree("\"-13\""), &number) && number == -13);
-    ck_assert(!json_integer(tree("1.0"), &number));
-    ck_assert(!json_integer(tree("\"1x\""), &number));
-    ck_assert(!json_integer(tree("true"), &number));
-    ck_assert(!json_integer(tree("9223372036854775808"), &number));
-    ck_assert(!json_integer(NULL, &number));
+    ck_assert(node_integer(tree("12"), &number) && number == 12);
+    ck_assert(node_integer(tree("\"-13\""), &number) && number == -13);
+    ck_assert(!node_integer(tree("1.0"), &number));
+    ck_assert(!node_integer(tree("\"1x\""), &number));
+    ck_assert(!node_integer(tree("true"), &number));
+    ck_assert(!node_integer(tree("9223372036854775808"), &number));
+    ck_assert(!node_integer(NULL, &number));
     ck_assert_int_eq(number, -13);
 }
 END_TEST
 
 START_TEST(looking_into_what_is_no_object_finds_nothing)
 {
-    ck_assert_ptr_null(json_member(NULL, "a"));
-    ck_assert_ptr_null(json_member(tree("[1]"), "a"));
-    ck_assert_ptr_null(json_member(tree("{\"ab\":1}"), "a"));
-    ck_assert_none(json_string(NULL));
-    ck_assert_none(json_string(tree("1")));
-    ck_assert_text_eq(json_string(tree("\"\"")), "");
+    ck_assert_ptr_null(node_member(NULL, "a"));
+    ck_assert_ptr_null(node_member(tree("[1]"), "a"));
+    ck_assert_ptr_null(node_member(tree("{\"ab\":1}"), "a"));
+    ck_assert_none(node_string(NULL));
+    ck_assert_none(node_string(tree("1")));
+    ck_assert_text_eq(node_string(tree("\"\"")), "");
 }
 END_TEST
 

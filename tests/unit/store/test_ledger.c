@@ -110,7 +110,7 @@ static bool report_read(const char *sequence, size_t events, struct ledger_repor
     struct json_node *node = NULL;
     struct departures list;
 
-    departures_init(&list, &arena);
+    departures_init(&list, DEPARTURES_MAX, &arena);
     ck_assert_msg(json_tree_read(text_of(sequence), 8, &arena, &node, &why) == STATUS_OK, "%s", sequence);
     bool read = ledger_report_read(node, events, &arena, out, &list);
     *departures = departures_text(&list, &arena);
