@@ -205,7 +205,7 @@ static void message_note(const struct batch *batch, size_t index, struct activit
     out->messages = message->fresh;
     out->resends = !message->fresh;
     for (size_t i = 0; message->fresh && i < message->row_count; i++)
-        out->departures += message->rows[i].departures.count > 0;
+        out->departures += message->rows[i].departures.count > 0 || message->departures.count > 0;
     out->events = message->fresh ? (int64_t)message->row_count : 0;
 }
 

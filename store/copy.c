@@ -29,7 +29,9 @@ static void field_i64(struct buf *out, int64_t value);
 static void field_time(struct buf *out, int64_t utc_us);
 static void field_port(struct buf *out, int32_t port);
 static void field_key_order(struct buf *out, struct text key_order, struct buf *scratch);
-static void field_departures(struct buf *out, const struct departures *departures, struct buf *scratch);
+static void field_departures(struct buf *out, const struct departures *own, const struct departures *of_envelope,
+                             struct buf *scratch);
+static bool departures_have(const struct departures *list, struct text code);
 
 /* A table under row-level security takes no COPY, whatever its policies say. The partitions have none of their own, since
  * nobody who reads may name them, and store may insert into them: so each day of the batch, nearly always one, is copied
@@ -106,7 +108,7 @@ void copy_event_line(const struct device_message *message, uint32_t row, int bus
     field_text(out, event->details.text);
     field_key_order(out, event->details.key_order, scratch);
     field_text(out, event->extra);
-    field_departures(out, &event->departures, scratch);
+    field_departures(out, &event->departures, &message->departures, scratch);
     field_i64(out, bus_topic_id);
     field_i64(out, message->partition);
     buf_i64(out, message->offset);
@@ -225,16 +227,29 @@ static void field_key_order(struct buf *out, struct text key_order, struct buf *
     field_end(out);
 }
 
-static void field_departures(struct buf *out, const struct departures *departures, struct buf *scratch)
+/* Those of the envelope as well, since the event is where they are looked for. A row that is the envelope has them already. */
+static void field_departures(struct buf *out, const struct departures *own, const struct departures *of_envelope,
+                             struct buf *scratch)
 {
-    if (!departures->count) {
+    if (!own->count && !of_envelope->count) {
         field_text(out, TEXT_NONE);
         return;
     }
     buf_clear(scratch);
     db_array_open(scratch);
-    for (const struct departure *at = departures->first; at; at = at->next)
+    for (const struct departure *at = own->first; at; at = at->next)
         db_array_text(scratch, at->code);
+    for (const struct departure *at = of_envelope->first; at; at = at->next)
+        if (!departures_have(own, at->code))
+            db_array_text(scratch, at->code);
     db_array_close(scratch);
     field_text(out, buf_as_text(scratch));
+}
+
+static bool departures_have(const struct departures *list, struct text code)
+{
+    for (const struct departure *at = list->first; at; at = at->next)
+        if (text_equal(at->code, code))
+            return true;
+    return false;
 }
