@@ -247,10 +247,10 @@ static bool envelope_member_kept(const struct json_node *node, const struct devi
     return text_equal(node->name, TEXT("Events"));
 }
 
-/* One more for the body itself. */
+/* One more for the body itself, and one for the envelope where it has no events. */
 static size_t rows_wanted(const struct json_node *events)
 {
-    size_t wanted = 1;
+    size_t wanted = 1 + (events->count == 0);
 
     for (const struct json_node *event = events->first; event; event = event->next) {
         const struct json_node *payload = node_member(event, "Payload");

@@ -363,6 +363,16 @@ START_TEST(a_list_sent_twice_loses_nothing)
 }
 END_TEST
 
+START_TEST(an_empty_list_of_events_sent_twice_is_two_rows)
+{
+    struct device_message message = decoded("{\"Events\":[{\"Payload\":[1]}],\"Events\":[]}");
+
+    ck_assert_uint_eq(message.row_count, 2);
+    ck_assert_text_eq(message.rows[0].details.text, "{\"Events\":[]}");
+    ck_assert(text_ends(message.rows[1].details.text, TEXT("\"}")));
+}
+END_TEST
+
 START_TEST(a_sequence_becomes_the_messages_report)
 {
     struct device_message message =
@@ -468,6 +478,7 @@ int main(void)
         values_that_do_not_fit_a_column_leave_it_empty,
         ports_and_users_are_read_in_both_forms,
         a_list_sent_twice_loses_nothing,
+        an_empty_list_of_events_sent_twice_is_two_rows,
         a_sequence_becomes_the_messages_report,
         a_message_decoded_again_has_nothing_of_before,
         what_the_front_door_saw_is_an_event,
