@@ -12,13 +12,15 @@
 #include "agent/stamp.h"
 
 #define STAT_TEXT_MAX 1024
-#define STAT_PARENT 1  /* fields after the name, from 0: state, ppid, ... */
+#define STAT_STATE 0   /* fields after the name, from 0 */
+#define STAT_PARENT 1
 #define STAT_FLAGS 6
 #define STAT_STARTED 19
 #define PF_KTHREAD 0x00200000u
 
 /* What was seen last time. The digest of the path tells an exec(): a shell seen between fork and exec is reported as the
- * shell, and then as what it became. */
+ * shell, and then as what it became. A program replaced on disk is no exec(), and neither is the end of a process, which
+ * both change the path that /proc shows. */
 struct seen {
     int64_t pid;
     uint64_t started, executable;
@@ -38,13 +40,13 @@ struct listing {
 static void *open_memory(void);
 static void collect(void *memory, struct collector_scope *scope);
 static void close_memory(void *take_memory);
-static bool known(const struct memory *memory, const struct seen *seen);
+static const struct seen *find_seen(const struct memory *memory, const struct seen *seen);
 static void listing_add(struct listing *listing, const struct seen *seen);
 static int compare_pids(const void *a, const void *b);
 static void report(struct payload *payload, const struct process *process, bool snapshot);
 static void read_executable(const char *folder, struct process *out);
 static void read_command_line(const char *folder, struct process *out);
-static uint64_t digest(const char *text);
+static uint64_t executable_digest(const char *path);
 
 const struct collector collector_processes = {
     "processes", offsetof(struct agent_config, process_interval_s), open_memory, collect, close_memory,
@@ -69,6 +71,8 @@ bool process_stat_read(const char *text, size_t count, struct process *out)
         if (at == from)
             return false;
         (void)picket_number_read(from, (size_t)(at - from), &fields[field]); /* some are negative, none of ours */
+        if (field == STAT_STATE)
+            out->ended = *from == 'Z' || *from == 'X';
     }
     name_count = name_count < sizeof out->name ? name_count : sizeof out->name - 1;
     memcpy(out->name, open + 1, name_count);
@@ -139,9 +143,12 @@ static void collect(void *context, struct collector_scope *scope)
         int64_t pid = process_id_read(file->d_name);
         if (!pid || !process_read(scope->root, pid, &process) || process.kernel)
             continue;
-        const struct seen seen = {pid, process.started, digest(process.executable)};
+        struct seen seen = {pid, process.started, executable_digest(process.executable)};
+        const struct seen *before = find_seen(memory, &seen);
+        if (before && process.ended)
+            seen.executable = before->executable;
         listing_add(&now, &seen);
-        if (!known(memory, &seen))
+        if (!before || before->executable != seen.executable)
             report(&payload, &process, !memory->begun);
     }
     closedir(folder);
@@ -154,12 +161,13 @@ static void collect(void *context, struct collector_scope *scope)
     memory->begun = true;
 }
 
-static bool known(const struct memory *memory, const struct seen *seen)
+/* The same process as it was last time, whatever it ran then. */
+static const struct seen *find_seen(const struct memory *memory, const struct seen *seen)
 {
     const struct seen *found =
         memory->count ? bsearch(seen, memory->seen, memory->count, sizeof *seen, compare_pids) : NULL;
 
-    return found && found->started == seen->started && found->executable == seen->executable;
+    return found && found->started == seen->started ? found : NULL;
 }
 
 static void listing_add(struct listing *listing, const struct seen *seen)
@@ -234,12 +242,16 @@ static void read_command_line(const char *folder, struct process *out)
     out->command_line[count] = '\0';
 }
 
-/* FNV-1a, 64 bits. */
-static uint64_t digest(const char *text)
+/* FNV-1a, 64 bits, without what the kernel appends when the file is no longer there. */
+static uint64_t executable_digest(const char *path)
 {
+    static const char ending[] = " (deleted)";
     uint64_t value = UINT64_C(0xcbf29ce484222325);
+    size_t count = strlen(path);
 
-    for (; *text; text++)
-        value = (value ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    if (count > sizeof ending - 1 && strcmp(path + count - (sizeof ending - 1), ending) == 0)
+        count -= sizeof ending - 1;
+    for (size_t i = 0; i < count; i++)
+        value = (value ^ (unsigned char)path[i]) * UINT64_C(0x100000001b3);
     return value;
 }

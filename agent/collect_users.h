@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 /* One line of /etc/passwd. */
+#define USER_NAME_SIZE 257 /* what useradd lets pass, and more; a longer one is no user's */
 struct user {
-    char name[64];
+    char name[USER_NAME_SIZE];
     uint64_t id, group;
 };
 bool user_read(const char *line, size_t count, struct user *out);

@@ -7,7 +7,7 @@
 
 /* What a collector is: it looks at one subject of the host now and then, and observes events. One file and one row in
  * collectors.c each. They are for Linux and may use the heap, unlike the core they report to. */
-#define COLLECTOR_TEXT_SIZE 65536 /* one payload: a process with the longest path and arguments, all escaped, fits */
+#define COLLECTOR_TEXT_SIZE 98304 /* one payload: the longest element, and before it what makes sharing an event worth it */
 
 struct collector_scope {
     struct picket_agent *agent;
@@ -43,6 +43,7 @@ struct payload {
     enum picket_event_category category;
     int64_t utc_ms; /* of the event; 0: now */
     struct picket_json_writer writer;
+    struct picket_json_writer begun; /* the writer as it was before the element under way */
     size_t elements;
     bool reported; /* at least one event */
 };

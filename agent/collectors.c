@@ -6,7 +6,7 @@
 
 #include "agent/stamp.h"
 
-#define ELEMENT_MAX 12288 /* room that an element is begun with: the longest, escaped, nearly always fits */
+#define ELEMENT_MAX 52000 /* room that an element is begun with: path and arguments of a process, every byte escaped */
 
 static const struct collector *const table[] = {
     &collector_system,      &collector_users,           &collector_logins,
@@ -89,6 +89,7 @@ struct picket_json_writer *payload_begin(struct payload *payload)
 {
     if (payload->elements && payload->writer.size - payload->writer.count < ELEMENT_MAX)
         payload_report(payload);
+    payload->begun = payload->writer;
     picket_json_open_object(&payload->writer);
     return &payload->writer;
 }
@@ -96,6 +97,10 @@ struct picket_json_writer *payload_begin(struct payload *payload)
 void payload_end(struct payload *payload)
 {
     picket_json_close_object(&payload->writer);
+    if (payload->writer.failed) {
+        payload->writer = payload->begun;
+        return;
+    }
     payload->elements++;
     if (payload->category == PICKET_EVENT_TRIGGERED)
         payload_report(payload);
