@@ -6,6 +6,7 @@
 #include "agent/stamp.h"
 
 #define API_VERSION "2020-03-13"
+#define PART_NAME_MAX 20 /* what is longer may be a key whose name was forgotten, and is not shown */
 
 /* Text growing in a buffer; it remembers that it did not fit. */
 struct growing {
@@ -101,8 +102,9 @@ static bool read_part(const char *name, size_t name_count, const char *value, si
                               PICKET_KEY_MIN, PICKET_KEY_MAX);
         return true;
     }
-    return reason_set(why, "the connection string has a part that is unknown here: %.*s",
-                      (int)(name_count > 40 ? 40 : name_count), name);
+    if (name_count > PART_NAME_MAX)
+        return reason_set(why, "the connection string has a part without a name");
+    return reason_set(why, "the connection string has a part that is unknown here: %.*s", (int)name_count, name);
 }
 
 /* Control bytes and blanks would end up in a request line. */

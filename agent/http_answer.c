@@ -43,9 +43,23 @@ enum picket_send_status http_answer_status(unsigned code)
 {
     if (code >= 200 && code < 300)
         return PICKET_SEND_DONE;
-    if (code >= 400 && code < 500 && code != 401 && code != 403 && code != 408 && code != 429)
+    if (code < 400 || code >= 500)
+        return PICKET_SEND_LATER;
+    switch (code) {
+    case 401: /* who asks */
+    case 403:
+    case 404: /* where it asks: an address that is not, or not yet, Picket's */
+    case 405:
+    case 407:
+    case 421:
+    case 408: /* when */
+    case 425:
+    case 429:
+    case 426: /* how */
+        return PICKET_SEND_LATER;
+    default:
         return PICKET_SEND_REFUSED;
-    return PICKET_SEND_LATER;
+    }
 }
 
 static void read_field(const char *line, size_t count, struct http_answer *out)

@@ -21,8 +21,9 @@ size_t http_answer_head(const char *bytes, size_t count);
 /* False when it is not an HTTP/1 answer. */
 bool http_answer_read(const char *head, size_t count, struct http_answer *out);
 
-/* What it means for the message. Codes that are about who asks (401, 403) or when (408, 429, 5xx) are no word about the
- * message: it waits, bounded by the spool, and is not lost to a key that was changed or a device disabled for an hour. */
+/* What it means for the message. Codes that are about who asks (401, 403), where (3xx, 404) or when (408, 429, 5xx) are no
+ * word about the message: it waits, bounded by the spool, and is not lost to a key that was changed, a device disabled for
+ * an hour or a name that led to another server. Other 4xx refuse it for good, so that no message blocks those behind it. */
 enum picket_send_status http_answer_status(unsigned code);
 
 #endif

@@ -52,6 +52,10 @@ static int32_t utc_offset_s(void *context, int64_t utc_s);
 static void random_bytes(void *context, void *out, size_t count);
 static void send_message(void *context, const struct picket_message *message, struct picket_send_answer *out);
 static void print_message(void *context, const struct picket_message *message, struct picket_send_answer *out);
+static enum picket_keep_status print_kept(void *context, const struct picket_message *message);
+static enum picket_kept_status find_no_oldest(void *context, char *buffer, size_t size, struct picket_message *out);
+static enum picket_kept_status find_no_newest(void *context, struct picket_message *out);
+static void forget_nothing(void *context);
 static bool save_state(void *context, const char *state, size_t count);
 static size_t load_state(void *context, char *state, size_t size);
 static enum picket_keep_status keep_message(void *context, const struct picket_message *message);
@@ -108,6 +112,10 @@ void linux_port_dry(struct picket_port *port)
         .utc_offset_s = utc_offset_s,
         .random = random_bytes,
         .send = print_message,
+        .keep = print_kept,
+        .oldest = find_no_oldest,
+        .newest = find_no_newest,
+        .forget = forget_nothing,
     };
 }
 
@@ -197,6 +205,35 @@ static void print_message(void *context, const struct picket_message *message, s
     putchar('\n');
     fflush(stdout);
     out->status = PICKET_SEND_DONE;
+}
+
+static enum picket_keep_status print_kept(void *context, const struct picket_message *message)
+{
+    struct picket_send_answer ignored;
+
+    print_message(context, message, &ignored);
+    return PICKET_KEEP_DONE;
+}
+
+static enum picket_kept_status find_no_oldest(void *context, char *buffer, size_t size, struct picket_message *out)
+{
+    (void)context;
+    (void)buffer;
+    (void)size;
+    (void)out;
+    return PICKET_KEPT_NONE;
+}
+
+static enum picket_kept_status find_no_newest(void *context, struct picket_message *out)
+{
+    (void)context;
+    (void)out;
+    return PICKET_KEPT_NONE;
+}
+
+static void forget_nothing(void *context)
+{
+    (void)context;
 }
 
 static bool save_state(void *context, const char *state, size_t count)

@@ -11,11 +11,12 @@
 struct linux_port;
 
 /* Fills `port`. `config` and `stopping` are borrowed until linux_port_close(); when the flag is set, a call that waits
- * for the network gives up within half a second. NULL when the CA or the spool folder cannot be used. */
+ * for the network gives up within half a second, but for a name look-up. NULL when the CA or the spool folder cannot be used. */
 struct linux_port *linux_port_open(const struct agent_config *config, const volatile sig_atomic_t *stopping,
                                    struct picket_port *port, struct reason *why);
 
-/* A port that sends nothing and remembers nothing: each message is printed to stdout, one a line. */
+/* A port that sends nothing and remembers nothing: each message is printed to stdout, one a line, also one that would
+ * have been kept. */
 void linux_port_dry(struct picket_port *port);
 
 /* Why the last send, keep or save failed; empty when nothing has. */

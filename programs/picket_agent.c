@@ -29,6 +29,8 @@ struct program {
     struct linux_port *linux_port; /* NULL in a dry run */
     struct picket_agent agent;
     struct collectors *collectors;
+    unsigned failures_told;
+    uint64_t drops_told;
     char queue[QUEUE_BYTES], message[MESSAGE_BYTES];
 };
 
@@ -41,7 +43,8 @@ static enum exit_code run(struct program *program);
 static void catch_stop(sigset_t *waiting);
 static enum exit_code run_once(struct program *program);
 static void run_on(struct program *program, const sigset_t *waiting);
-static void tell_change(const struct program *program, unsigned *failures_told);
+static void tell_change(struct program *program);
+static void tell_drops(struct program *program);
 
 int main(int argc, char **argv)
 {
@@ -138,6 +141,10 @@ static enum exit_code run(struct program *program)
     else
         run_on(program, &waiting);
     picket_agent_done(&program->agent);
+    if (code == EXIT_AWAY)
+        fprintf(stderr, "picket-agent: %s; what was seen %s\n", linux_port_trouble(program->linux_port),
+                program->agent.queue.used ? "could not be kept either" : "is kept");
+    tell_drops(program);
     collectors_close(program->collectors);
     linux_port_close(program->linux_port);
     return code;
@@ -163,15 +170,11 @@ static void catch_stop(sigset_t *waiting)
 static enum exit_code run_once(struct program *program)
 {
     collectors_run(program->collectors);
-    if (picket_agent_flush(&program->agent))
-        return EXIT_DONE;
-    fprintf(stderr, "picket-agent: %s; what was seen is kept\n", linux_port_trouble(program->linux_port));
-    return EXIT_AWAY;
+    return picket_agent_flush(&program->agent) ? EXIT_DONE : EXIT_AWAY;
 }
 
 static void run_on(struct program *program, const sigset_t *waiting)
 {
-    unsigned failures_told = 0;
     sigset_t blocked = *waiting;
 
     fprintf(stderr, "picket-agent: watching; messages go to %s\n",
@@ -180,7 +183,7 @@ static void run_on(struct program *program, const sigset_t *waiting)
         uint32_t wait_ms = collectors_run(program->collectors);
         uint32_t agent_ms = picket_agent_tick(&program->agent);
         wait_ms = agent_ms < wait_ms ? agent_ms : wait_ms;
-        tell_change(program, &failures_told);
+        tell_change(program);
         sigaddset(&blocked, SIGTERM);
         sigaddset(&blocked, SIGINT);
         sigprocmask(SIG_BLOCK, &blocked, NULL);
@@ -192,13 +195,27 @@ static void run_on(struct program *program, const sigset_t *waiting)
 }
 
 /* A line when the server goes away and one when it is back, not one for each try. */
-static void tell_change(const struct program *program, unsigned *failures_told)
+static void tell_change(struct program *program)
 {
     unsigned failures = program->agent.failures;
 
-    if (failures && !*failures_told)
+    if (failures && !program->failures_told)
         fprintf(stderr, "picket-agent: %s; messages are kept until it answers\n", linux_port_trouble(program->linux_port));
-    else if (!failures && *failures_told)
+    else if (!failures && program->failures_told)
         fprintf(stderr, "picket-agent: the server answers again\n");
-    *failures_told = failures;
+    program->failures_told = failures;
+    if (program->agent.counts.dropped > 2 * program->drops_told)
+        tell_drops(program);
+}
+
+/* While it runs, only when they have doubled. The server is told each of them, and why. */
+static void tell_drops(struct program *program)
+{
+    uint64_t dropped = program->agent.counts.dropped;
+    const char *trouble = program->linux_port ? linux_port_trouble(program->linux_port) : "";
+
+    if (dropped != program->drops_told)
+        fprintf(stderr, "picket-agent: %llu events dropped so far%s%s\n", (unsigned long long)dropped,
+                trouble[0] ? "; the last trouble: " : "", trouble);
+    program->drops_told = dropped;
 }
