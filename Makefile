@@ -78,6 +78,9 @@ pipeline: build ## Run the pipeline tests only (ONLY=test_name for one).
 core: $(BUILD)/core.o ## Build what firmware links as C99 for size, and refuse what only an operating system has.
 	@tests/support/core.sh $< $(CORE:%.c=$(BUILD)/core/%.d)
 
+compose: ## Run docker-compose.yml end to end in Docker, and kill its parts; as root it can start a Docker of its own.
+	@tests/compose/run.sh
+
 layers: ## Refuse includes that run against the tree.
 	@tests/support/layers.sh
 
