@@ -41,7 +41,7 @@ PIPELINES = $(patsubst tests/pipeline/%.c,%,$(shell find tests/pipeline -name 't
 FUZZERS   = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES   = $(patsubst bench/%.c,%,$(wildcard bench/bench_*.c))
 
-.PHONY: help deps build run test check unit pipeline core layers banned sizes bench fuzz clean install format
+.PHONY: help deps build run test check unit pipeline compose core layers banned sizes bench fuzz clean install format
 .SECONDARY:
 
 help: ## List the targets.
