@@ -65,7 +65,7 @@ START_TEST(an_alert_for_everyone_stands_in_each_workspace)
     const struct alert_note note = note_of("a");
 
     must(alerts_raise_everywhere(fixture.store, &note, SQL_MS, &why));
-    ck_assert_str_eq(sql_text("SELECT string_agg(workspace_id::text, ',' ORDER BY 1) FROM picket.alert"), "1,2");
+    ck_assert_str_eq(sql_text("SELECT string_agg(workspace_id::text, ',' ORDER BY workspace_id) FROM picket.alert"), "1,2");
 }
 END_TEST
 
