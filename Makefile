@@ -120,10 +120,11 @@ $(BUILD)/%.o: %.c Makefile
 # The agent without its Linux parts, with the flags firmware has; the debug build's assertions stay in.
 CORE := $(addprefix agent/,agent.c event_queue.c sequence.c stamp.c) $(wildcard wire/*.c)
 $(BUILD)/core/%.o: %.c Makefile
-	@mkdir -p $(@D)
-	$(CC) -std=c99 -Os -ffreestanding -fno-stack-protector -U_FORTIFY_SOURCE -I. $(WARN) -Wpedantic -MMD -MP -c -o $@ $<
+	@mkdir -p $(@D) && echo "  CC $< (core)"
+	@$(CC) -std=c99 -Os -ffreestanding -fno-stack-protector -U_FORTIFY_SOURCE -I. $(WARN) -Wpedantic -MMD -MP -c -o $@ $<
 $(BUILD)/core.o: $(CORE:%.c=$(BUILD)/core/%.o)
-	$(LD) -r -o $@ $^
+	@echo "  LD $@"
+	@$(LD) -r -o $@ $^
 
 # An archive is made anew, so that a deleted source leaves it.
 define archive_rule

@@ -36,11 +36,12 @@ START_TEST(what_is_no_guid_is_told)
 }
 END_TEST
 
-START_TEST(every_day_until_9999_is_as_the_c_library_has_it)
+/* Each day of the first four hundred years, after which the calendar repeats, and some of the later ones. */
+START_TEST(days_until_9999_are_as_the_c_library_has_them)
 {
     char text[PICKET_TIME_SIZE], expected[PICKET_TIME_SIZE];
 
-    for (int64_t s = 0; s < INT64_C(253402300800); s += 86400 / 2 + 17) {
+    for (int64_t s = 0; s < INT64_C(253402300800); s += s < INT64_C(13569465600) ? 86400 / 2 + 17 : 20 * 86400 + 17) {
         time_t moment = (time_t)s;
         struct tm utc;
         ck_assert_ptr_nonnull(gmtime_r(&moment, &utc));
@@ -110,7 +111,7 @@ int main(void)
     const TTest *const tests[] = {
         a_guid_is_random_and_of_version_four,
         what_is_no_guid_is_told,
-        every_day_until_9999_is_as_the_c_library_has_it,
+        days_until_9999_are_as_the_c_library_has_them,
         local_time_bears_its_offset,
         a_mad_clock_is_shown_at_the_end_of_what_can_be_shown,
         numbers_are_printed_and_read_back,
