@@ -76,7 +76,7 @@ static uint16_t serve(uint16_t port_wanted, enum crypt crypt)
         .connections_max = 10,
         .request_timeout_ms = 20000,
         .answer_timeout_ms = 10000,
-        .body_bytes_max = 300000,
+        .body_bytes_max = 100000,
         .body_budget_bytes = 1000000,
         .routes = routes,
         .route_count = 1,
@@ -228,6 +228,24 @@ START_TEST(answers_are_told_apart_and_the_connection_goes_on)
 }
 END_TEST
 
+/* The server refuses such a message from its head, and closes while we are still sending the body. */
+START_TEST(a_refusal_that_comes_before_the_body_is_sent_is_heard)
+{
+    static char body[120000];
+    struct picket_message message = {.id = "epoch-1", .count = 1, .body = body, .body_count = sizeof body};
+
+    memset(body, ' ', sizeof body);
+    open_port("localhost", serve(0, CRYPT_TLS), certificate.certificate_file);
+    for (int i = 0; i < 20; i++) {
+        struct picket_send_answer answer = {PICKET_SEND_DONE, 0, 0};
+        port.send(port.context, &message, &answer);
+        ck_assert_msg(answer.status == PICKET_SEND_REFUSED, "%d: %s", i, linux_port_trouble(opened));
+        ck_assert_uint_eq(answer.code, 413);
+    }
+    ck_assert_msg(send_message("epoch-2").status == PICKET_SEND_DONE, "%s", linux_port_trouble(opened));
+}
+END_TEST
+
 START_TEST(nobody_there_is_told)
 {
     uint16_t number = serve(0, CRYPT_TLS);
@@ -334,6 +352,7 @@ int main(void)
         a_certificate_for_another_name_gets_nothing,
         a_server_without_tls_gets_nothing,
         answers_are_told_apart_and_the_connection_goes_on,
+        a_refusal_that_comes_before_the_body_is_sent_is_heard,
         nobody_there_is_told,
         a_server_that_says_nothing_does_not_hold_up_the_end,
         an_authority_that_is_none_is_told_at_once,
