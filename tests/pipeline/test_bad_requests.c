@@ -914,18 +914,20 @@ static void bravo_make(void)
     const char *const workspace[] = {"workspace", "create", "bravo", "--hosts", "bravo.example", NULL};
     const char *const device[] = {"device", "create", "foreign", "--workspace", "bravo", "--primary-key", base64, NULL};
     struct program_reply reply;
-    struct buf output;
+    struct buf output, said;
 
     text_base64_encode((const uint8_t *)PIPELINE_KEY, sizeof PIPELINE_KEY - 1, base64);
     snprintf(url, sizeof url, "%s" PATH_OF("foreign"), whole_device_url());
     snprintf(line, sizeof line, "Authorization: %s", whole_sas("bravo.example/devices/foreign", HOUR_S));
     buf_init(&output, 1 << 20);
-    if (whole_picket(workspace, &output) || whole_picket(device, &output) ||
+    buf_init(&said, 1 << 20);
+    if (whole_picket(workspace, &output, &said) || whole_picket(device, &output, &said) ||
         !program_http_until("POST", url, (const char *const[]){line, NULL}, TEXT("{}"), 204, WAIT_MS, &reply)) {
-        fprintf(stderr, "the second workspace's device is not let in: %s\n", output.count ? output.bytes : "");
+        fprintf(stderr, "the second workspace's device is not let in: %s\n", said.count ? said.bytes : "");
         exit(EXIT_FAILURE);
     }
     buf_done(&output);
+    buf_done(&said);
     program_reply_done(&reply);
 }
 

@@ -1,9 +1,11 @@
 #include "tests/support/whole.h"
 
 #include <check.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/clock.h"
 #include "tests/support/certificate.h"
@@ -17,6 +19,7 @@
 #define HEADERS_MAX 24
 #define TOKENS 4
 #define PAGES_MAX 10000
+#define WORDS_MAX 40
 #define LOG_BYTES_MAX (64 << 20)
 
 static struct {
@@ -176,16 +179,33 @@ json_t *whole_events(const char *device, unsigned limit)
     return all;
 }
 
-int whole_picket(const char *const *arguments, struct buf *out)
+/* A shell parts the two streams, which program.h joins. */
+int whole_picket(const char *const *arguments, struct buf *out, struct buf *said)
 {
-    char server[96], token[320], ca[128];
-    const char *const environment[] = {server, token, ca, NULL};
+    char server[96], token[320], ca[128], said_file[64], program[PATH_MAX + 16];
+    const char *const environment[] = {server, token, ca, said_file, NULL};
+    const char *words[WORDS_MAX] = {"-c", "exec \"$0\" \"$@\" 2>\"$SAID_FILE\"", program};
+    char piece[4096];
+    size_t count = 3;
 
     snprintf(server, sizeof server, "PICKET_SERVER=%s", whole.query_url);
     snprintf(token, sizeof token, "PICKET_TOKEN=%s", whole.token);
     snprintf(ca, sizeof ca, "PICKET_CA=%s", whole.certificate.certificate_file);
+    snprintf(said_file, sizeof said_file, "SAID_FILE=/tmp/pk-said-%d", (int)getpid());
+    snprintf(program, sizeof program, "%s/picket", program_build_path());
+    for (; *arguments && count + 1 < WORDS_MAX; arguments++)
+        words[count++] = *arguments;
     buf_clear(out);
-    return program_run("picket", arguments, environment, out);
+    buf_clear(said);
+    int code = program_run("/bin/sh", words, environment, out);
+    const char *path = strchr(said_file, '=') + 1;
+    FILE *file = fopen(path, "re");
+    for (size_t got; file && (got = fread(piece, 1, sizeof piece, file)) > 0;)
+        buf_append(said, piece, got);
+    if (file)
+        fclose(file);
+    unlink(path);
+    return code;
 }
 
 /* The first token, as an operator without `picket up` makes it. */

@@ -37,7 +37,8 @@ json_t *whole_get(const char *path);
 /* All events of a device, newest first, `limit` a page. */
 json_t *whole_events(const char *device, unsigned limit);
 
-/* `picket …` with the operator's server, token and CA in the environment. Exit code; stdout and stderr in `out`. */
-int whole_picket(const char *const *arguments, struct buf *out);
+/* `picket …` with the operator's server, token and CA in the environment. Exit code; `out` and `said` become what it
+ * wrote to stdout and to stderr. */
+int whole_picket(const char *const *arguments, struct buf *out, struct buf *said);
 
 #endif
