@@ -57,7 +57,7 @@ enum decompress_result decompress(enum coding coding, struct text body, struct b
     case CODING_ZSTD:
         return zstd_all(body, out);
     }
-    assert(!"a coding we do not have");
+    assert(0 && "a coding we do not have");
     return DECOMPRESS_BROKEN;
 }
 

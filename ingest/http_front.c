@@ -296,7 +296,7 @@ static void refuse_auth(struct http_front *front, struct http_exchange *exchange
         http_reply_error(exchange, code, "DeviceDisabled", "This identity is disabled.", 0, 0);
         break;
     case DEVICE_AUTH_PASSED:
-        assert(!"nothing to refuse");
+        assert(0 && "nothing to refuse");
         return;
     }
     ingest_metrics_count_code(code);

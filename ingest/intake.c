@@ -277,7 +277,7 @@ static void refuse_status(struct intake *intake, const struct intake_message *me
 
     switch (status) {
     case STATUS_OK:
-        assert(!"a success is no refusal");
+        assert(0 && "a success is no refusal");
         break;
     case STATUS_REJECT:
         answer = (struct intake_answer){400, "BadRequest", why->text, 0, 0, 0, NULL};

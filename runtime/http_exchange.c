@@ -287,7 +287,7 @@ void http_reply_status(struct http_exchange *exchange, enum status status, const
 {
     switch (status) {
     case STATUS_OK:
-        assert(!"a success has no error reply");
+        assert(0 && "a success has no error reply");
         break;
     case STATUS_REJECT:
         http_reply_error(exchange, 400, "BadRequest", why->text, 0, 0);

@@ -56,7 +56,7 @@ enum MHD_Result http_serve(void *context, struct MHD_Connection *mhd, const char
     case HTTP_SUSPENDED:
         break;
     }
-    assert(!"MHD does not call back for a suspended connection");
+    assert(0 && "MHD does not call back for a suspended connection");
     return MHD_NO;
 }
 

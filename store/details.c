@@ -84,7 +84,7 @@ static void value_write(struct details_writer *writer, const struct json_node *v
     case PICKET_JSON_ARRAY_CLOSE:
     case PICKET_JSON_NAME:
     case PICKET_JSON_ERROR:
-        assert(!"no node has this kind");
+        assert(0 && "no node has this kind");
         break;
     }
 }
