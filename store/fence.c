@@ -10,6 +10,7 @@
 #include "store/columns.h"
 
 #define NUMBER_SIZE 24
+#define HOLD_MS 3000 /* for the last holder to end its transaction: revoked properly it did so before it let go */
 #define CRASHES_BEFORE_CARE 2 /* ends without progress after which records are taken one by one */
 
 struct numbers { /* parameters as text */
@@ -23,6 +24,7 @@ static enum status row_find(struct fence *fence, struct db *db, int32_t partitio
                             struct problem *why);
 static enum status row_hold(struct fence *fence, struct db *db, int32_t partition, const struct db_rows *row,
                             struct problem *why);
+static void holder_end(struct fence *fence, struct db *db, int32_t partition);
 static enum status gap_write(struct fence *fence, struct db *db, int32_t partition, int64_t expected, int64_t available,
                              struct problem *why);
 
@@ -243,13 +245,37 @@ static enum status row_hold(struct fence *fence, struct db *db, int32_t partitio
             ours.doomed = ours.next;
     }
     numbers_set(&numbers, fence->bus_topic_id, partition, ours.next, attempts);
-    enum status status = known ? db_query(db, hold, numbers.parameters, 4, fence->timeout_ms, NULL, why)
+    enum status status = known ? db_query(db, hold, numbers.parameters, 4, HOLD_MS, NULL, why)
                                : db_query(db, add, numbers.parameters, 2, fence->timeout_ms, NULL, why);
+    if (status == STATUS_RETRY && known)
+        holder_end(fence, db, partition);
     if (status)
         return status;
     fence_forget(fence, partition);
     fence->partitions[fence->count++] = ours;
     return STATUS_OK;
+}
+
+/* A store that froze, or whose host went away without a word, may have left a transaction open that moved this offset.
+ * PostgreSQL would wait for it as long as its connection lives, so it is ended: the bus says that the partition is ours.
+ * Only store's own are, and none that is younger than our patience. */
+static void holder_end(struct fence *fence, struct db *db, int32_t partition)
+{
+    static const char end[] =
+        "SELECT a.pid, pg_terminate_backend(a.pid) FROM picket.bus_offset o JOIN pg_locks l ON l.locktype = 'transactionid' AND l.granted"
+        " AND l.transactionid = o.xmax JOIN pg_stat_activity a ON a.pid = l.pid WHERE o.bus_topic_id = $1::smallint"
+        " AND o.partition = $2::int AND a.usename = current_user AND a.pid <> pg_backend_pid()"
+        " AND a.xact_start < clock_timestamp() - $3::int * interval '1 ms'";
+    struct numbers numbers;
+    struct db_rows *rows = NULL;
+    struct problem why;
+
+    numbers_set(&numbers, fence->bus_topic_id, partition, HOLD_MS, 0);
+    if (db_query(db, end, numbers.parameters, 3, fence->timeout_ms, &rows, &why))
+        log_warn("store.holder_stays", "partition=%d reason=\"%s\"", (int)partition, why.text);
+    else if (db_rows_count(rows))
+        log_warn("store.holder_ended", "partition=%d backend=%lld", (int)partition, (long long)db_i64(rows, 0, 0));
+    db_rows_free(rows);
 }
 
 static enum status gap_write(struct fence *fence, struct db *db, int32_t partition, int64_t expected, int64_t available,

@@ -17,6 +17,7 @@
 #include "tests/support/database.h"
 #include "tests/support/device_token.h"
 #include "tests/support/keeper.h"
+#include "tests/support/topic.h"
 
 #define SQL_MS 30000
 #define TEXTS 8
@@ -27,7 +28,9 @@
 #define HEADERS_MAX 15
 #define TOKEN_SECONDS 86400
 #define SETTINGS_BYTES_MAX 65536
-#define LOG_BYTES_MAX (1 << 20)
+#define LOG_BYTES_MAX (1 << 24)
+#define LOG_TAIL_BYTES 8000
+#define PARTITIONS_MAX 64
 
 static struct {
     pid_t owner;
@@ -44,6 +47,7 @@ static struct {
     unsigned starts;
 } pipeline;
 
+static void offsets_read(int64_t *next, int32_t partitions);
 static void folder_remove(void);
 static void devices_enrol(struct db *db, unsigned devices);
 static void settings_write(const char *path, const char *role, uint16_t ops_port, const char *const *settings);
@@ -95,12 +99,12 @@ void pipeline_open(enum bus_driver bus)
     snprintf(pipeline.topic, sizeof pipeline.topic, "messages.%d.%u", (int)getpid(), count++);
     snprintf(create, sizeof create, "CREATE DATABASE %s TEMPLATE pipeline_template", pipeline.database);
     if (db_open(database_conninfo(), NULL, "test", &db, &why))
-        keeper_abort(NULL, "pipeline: %s", why.text);
+        pipeline_abort("pipeline: %s", why.text);
     db_rows_free(ask(db, create));
     db_close(db);
     snprintf(pipeline.conninfo, sizeof pipeline.conninfo, "%s", database_conninfo_for(NULL, pipeline.database));
     if (db_open(database_conninfo_for("postgres", pipeline.database), NULL, "test", &pipeline.db, &why))
-        keeper_abort(NULL, "pipeline: %s", why.text);
+        pipeline_abort("pipeline: %s", why.text);
     pipeline.device_port = program_free_port();
     pipeline.query_port = program_free_port();
     snprintf(pipeline.query_url, sizeof pipeline.query_url, "http://127.0.0.1:%u", (unsigned)pipeline.query_port);
@@ -119,7 +123,7 @@ void pipeline_close(void)
     pipeline.db = NULL;
     snprintf(drop, sizeof drop, "DROP DATABASE IF EXISTS %s WITH (FORCE)", pipeline.database);
     if (db_open(database_conninfo(), NULL, "test", &db, &why))
-        keeper_abort(NULL, "pipeline: %s", why.text);
+        pipeline_abort("pipeline: %s", why.text);
     db_rows_free(ask(db, drop));
     db_close(db);
 }
@@ -148,7 +152,6 @@ struct program *pipeline_start(const char *role, const char *const *settings)
 void pipeline_wait_ready(struct program *program)
 {
     char url[64];
-    struct buf log;
     struct program_reply reply = {0};
     int64_t deadline_ms = clock_monotonic_ms() + PIPELINE_WAIT_MS;
     uint16_t port = pipeline.programs[program_slot(program)].ops_port;
@@ -156,12 +159,9 @@ void pipeline_wait_ready(struct program *program)
     snprintf(url, sizeof url, "http://127.0.0.1:%u/readyz", (unsigned)port);
     while (reply.code != 200) {
         bool over = clock_monotonic_ms() > deadline_ms || !program_running(program);
+        if (over)
+            pipeline_abort("picketd is not ready: %ld %s", reply.code, reply.reason);
         program_reply_done(&reply);
-        if (over) {
-            buf_init(&log, LOG_BYTES_MAX);
-            program_log(program, &log);
-            keeper_abort(NULL, "picketd is not ready: %s", log.count ? log.bytes : "it said nothing");
-        }
         program_http("GET", url, NULL, TEXT_NONE, &reply);
         if (reply.code != 200)
             poll(NULL, 0, LOOK_MS);
@@ -177,14 +177,33 @@ void pipeline_kill9(struct program *take_program)
 
 void pipeline_stop(struct program *take_program)
 {
-    struct buf log;
+    int code = program_stop(take_program);
 
-    if (program_stop(take_program) != 0) {
-        buf_init(&log, LOG_BYTES_MAX);
-        program_log(take_program, &log);
-        keeper_abort(NULL, "picketd did not end well: %s", log.count ? log.bytes : "");
-    }
+    if (code)
+        pipeline_abort("picketd ended with %d after SIGTERM", code);
     pipeline_kill9(take_program);
+}
+
+void pipeline_abort(const char *format, ...)
+{
+    va_list arguments;
+
+    for (size_t i = 0; i < PROGRAMS_MAX; i++) {
+        struct buf log;
+        if (!pipeline.programs[i].program)
+            continue;
+        buf_init(&log, LOG_BYTES_MAX);
+        program_log(pipeline.programs[i].program, &log);
+        size_t from = log.count > LOG_TAIL_BYTES ? log.count - LOG_TAIL_BYTES : 0;
+        fprintf(stderr, "--- end of the log of process %d\n%.*s", program_pid(pipeline.programs[i].program),
+                (int)(log.count - from), log.count ? log.bytes + from : "");
+        buf_done(&log);
+    }
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    abort();
 }
 
 int64_t pipeline_metric(const struct program *program, const char *name)
@@ -197,7 +216,7 @@ int64_t pipeline_metric(const struct program *program, const char *name)
     snprintf(url, sizeof url, "http://127.0.0.1:%u/metrics", (unsigned)pipeline.programs[program_slot(program)].ops_port);
     program_http("GET", url, NULL, TEXT_NONE, &reply);
     if (reply.code != 200)
-        keeper_abort(NULL, "%s answers %ld %s", url, reply.code, reply.reason);
+        pipeline_abort("%s answers %ld %s", url, reply.code, reply.reason);
     size_t length = strlen(name);
     for (const char *line = reply.body.bytes; line && *line; line = strchr(line, '\n'), line += line != NULL) {
         if (strncmp(line, name, length) != 0 || (line[length] != ' ' && line[length] != '{'))
@@ -208,7 +227,7 @@ int64_t pipeline_metric(const struct program *program, const char *name)
         found = true;
     }
     if (!found)
-        keeper_abort(NULL, "no metric %s", name);
+        pipeline_abort("no metric %s", name);
     program_reply_done(&reply);
     return (int64_t)sum;
 }
@@ -285,7 +304,7 @@ int64_t pipeline_number(const char *sql, ...)
     struct db_rows *rows = ask_formatted(sql, arguments);
     va_end(arguments);
     if (db_rows_count(rows) != 1)
-        keeper_abort(NULL, "%s: %zu rows instead of one", sql, db_rows_count(rows));
+        pipeline_abort("%s: %zu rows instead of one", sql, db_rows_count(rows));
     int64_t number = db_i64(rows, 0, 0);
     db_rows_free(rows);
     return number;
@@ -302,10 +321,48 @@ void pipeline_wait_number(int64_t expected, uint32_t timeout_ms, const char *sql
 
     while ((number = pipeline_number("%s", sql)) != expected) {
         if (clock_monotonic_ms() > deadline_ms)
-            keeper_abort(NULL, "%s: %lld instead of %lld after %u ms", sql, (long long)number, (long long)expected,
+            pipeline_abort("%s: %lld instead of %lld after %u ms", sql, (long long)number, (long long)expected,
                          (unsigned)timeout_ms);
         poll(NULL, 0, LOOK_MS);
     }
+}
+
+void pipeline_wait_drained(uint32_t timeout_ms)
+{
+    struct topic *topic = topic_open(pipeline.topic);
+    int64_t deadline_ms = clock_monotonic_ms() + timeout_ms, next[PARTITIONS_MAX];
+    int32_t partitions = topic_partitions(topic);
+
+    assert(partitions <= PARTITIONS_MAX);
+    for (int32_t i = 0; i < partitions; i++) {
+        /* Asked for anew each time: what was refused to a device may still reach the bus a moment later. */
+        int64_t end = topic_end(topic, i);
+        while (offsets_read(next, partitions), next[i] != end) {
+            if (clock_monotonic_ms() > deadline_ms)
+                pipeline_abort("partition %d: store is at %lld and Kafka ends at %lld after %u ms", (int)i,
+                             (long long)next[i], (long long)end, (unsigned)timeout_ms);
+            poll(NULL, 0, LOOK_MS);
+            end = topic_end(topic, i);
+        }
+    }
+    topic_close(topic);
+}
+
+/* Also 0 for a partition that store has not seen yet. */
+static void offsets_read(int64_t *next, int32_t partitions)
+{
+    char sql[512];
+
+    snprintf(sql, sizeof sql,
+             "SELECT o.partition, o.next_offset FROM picket.bus_offset o JOIN picket.bus_topic t USING (bus_topic_id)"
+             " WHERE t.topic = '%s'",
+             pipeline.topic);
+    struct db_rows *rows = pipeline_rows(sql);
+    memset(next, 0, (size_t)partitions * sizeof *next);
+    for (size_t row = 0; row < db_rows_count(rows); row++)
+        if (db_i64(rows, row, 0) < partitions)
+            next[db_i64(rows, row, 0)] = db_i64(rows, row, 1);
+    db_rows_free(rows);
 }
 
 /* Tests that Check forks pass here as well. */
@@ -373,7 +430,7 @@ static void settings_write(const char *path, const char *role, uint16_t ops_port
         buf_format(&out, "%s\n", *settings);
     FILE *file = fopen(path, "we");
     if (!file || buf_failed(&out) || fwrite(out.bytes, 1, out.count, file) != out.count || fclose(file))
-        keeper_abort(NULL, "cannot write %s", path);
+        pipeline_abort("cannot write %s", path);
     buf_done(&out);
 }
 
@@ -398,7 +455,7 @@ static size_t program_slot(const struct program *program)
     for (size_t i = 0; i < PROGRAMS_MAX; i++)
         if (pipeline.programs[i].program == program)
             return i;
-    keeper_abort(NULL, "pipeline: more than %d programs, or one that was not started here", PROGRAMS_MAX);
+    pipeline_abort("pipeline: more than %d programs, or one that was not started here", PROGRAMS_MAX);
 }
 
 static struct db_rows *ask(struct db *db, const char *sql)
@@ -412,7 +469,7 @@ static struct db_rows *ask(struct db *db, const char *sql)
            clock_monotonic_ms() < deadline_ms)
         poll(NULL, 0, LOOK_MS);
     if (status)
-        keeper_abort(NULL, "%s: %s", sql, why.text);
+        pipeline_abort("%s: %s", sql, why.text);
     return rows;
 }
 
@@ -421,6 +478,6 @@ static struct db_rows *ask_formatted(const char *format, va_list arguments)
     char sql[STATEMENT_SIZE];
 
     if ((size_t)vsnprintf(sql, sizeof sql, format, arguments) >= sizeof sql)
-        keeper_abort(NULL, "statement too long: %.100s", sql);
+        pipeline_abort("statement too long: %.100s", sql);
     return ask(pipeline.db, sql);
 }

@@ -32,6 +32,8 @@ void pipeline_wait_ready(struct program *program);
 void pipeline_kill9(struct program *take_program);
 /* SIGTERM; aborts when it does not end with exit code 0. */
 void pipeline_stop(struct program *take_program);
+/* Prints what each running program said last, and a sentence, and aborts the test. */
+_Noreturn void pipeline_abort(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Sum of a metric over its labels, as /metrics of this process tells it. */
 int64_t pipeline_metric(const struct program *program, const char *name);
 
@@ -54,5 +56,7 @@ int64_t pipeline_number(const char *sql, ...) __attribute__((format(printf, 1, 2
 struct db_rows *pipeline_rows(const char *sql);
 /* Asks until the number is the expected one; aborts after `timeout_ms` with what it was. */
 void pipeline_wait_number(int64_t expected, uint32_t timeout_ms, const char *sql);
+/* Kafka: waits until store has committed everything that is on the topic, up to its ends exactly. */
+void pipeline_wait_drained(uint32_t timeout_ms);
 
 #endif
