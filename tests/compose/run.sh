@@ -113,7 +113,7 @@ make_kafka() {
 
 # --- Looking at what runs ---
 
-container() { compose ps -q "$1"; }
+container() { compose ps -aq "$1"; }
 state() { docker inspect -f "$2" "$(container "$1")"; }
 healthy() { [ "$(state "$1" '{{.State.Health.Status}}')" = healthy ]; }
 all_healthy() { for s in postgres kafka ingest store query; do healthy $s || return 1; done; }
@@ -200,7 +200,7 @@ say "nobody is root or has a capability; published are the ports of devices and 
 
 [ -z "$(docker run --rm --network none --entrypoint find picket:$PICKET_VERSION /run/picket -type f)" ] || fail "a secret is in the image"
 [ "$(compose exec -T store find /run/picket -type f)" = /run/picket/store/pgpass ] || fail "store sees more than its own secret"
-docker inspect $(compose ps -q -a 2>/dev/null || compose ps -q) >"$work/inspect"
+docker inspect $(compose ps -aq) >"$work/inspect"
 for secret in $(compose exec -T postgres cat /run/picket/postgres/password) $(compose exec -T query cut -d: -f5 /run/picket/query/pgpass) \
     $(compose exec -T ingest cat /run/picket/ingest/master.key); do
     ! grep -qF "$secret" "$work/inspect" || fail "a secret shows in docker inspect"
