@@ -1,5 +1,5 @@
-# One image for every role: `picketd ingest`, `picketd store`, `picketd query`; and `picket`, for setting up and operating.
-# Needs nothing but the classic builder.
+# One image for every role: `picketd ingest`, `picketd store`, `picketd query`; and `picket`, for setting up and
+# operating. Needs nothing but the classic builder.
 FROM debian:bookworm-slim AS build
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
@@ -14,13 +14,13 @@ RUN make -j2 PREFIX=/usr build && make PREFIX=/usr DESTDIR=/out install && strip
 FROM debian:bookworm-slim
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      libmicrohttpd12 libgnutls30 librdkafka1 libpq5 libjansson4 libsodium23 libcurl3-gnutls libyaml-0-2 zlib1g libzstd1 \
-      curl ca-certificates \
+      libmicrohttpd12 libgnutls30 librdkafka1 libpq5 libjansson4 libsodium23 libcurl3-gnutls libyaml-0-2 zlib1g \
+      libzstd1 curl ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --system --gid 10001 picket \
  && useradd --system --uid 10001 --gid picket --home-dir /var/lib/picket --create-home --shell /usr/sbin/nologin picket
-# Where docker-compose.yml mounts what `picket setup secrets` makes: a new volume takes its owner from here. `picket` looks
-# for its token in ./var.
+# Where docker-compose.yml mounts what `picket setup secrets` makes: a new volume takes its owner from here. `picket`
+# looks for its token in ./var.
 RUN for reader in authority postgres ingest store query operator; do \
       install -d -o picket -g picket -m 711 /run/picket/$reader || exit 1; done \
  && ln -s /run/picket/operator /var/lib/picket/var

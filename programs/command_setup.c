@@ -18,8 +18,9 @@
 #include "runtime/process.h"
 #include "runtime/secret.h"
 
-/* Where each role is a process of its own (docker-compose.yml, or several machines), somebody has to make what they trust
- * each other by. One folder per reader, so that each can be mounted, or copied, to where it is needed and nowhere else:
+/* Where each role is a process of its own (docker-compose.yml, or several machines), somebody has to make what they
+ * trust each other by. One folder per reader, so that each can be mounted, or copied, to where it is needed and nowhere
+ * else:
  *
  *   authority/   CA with its key; server certificate     nobody but `setup secrets`
  *   postgres/    password                                 PostgreSQL, for its superuser; `setup database`
@@ -50,22 +51,26 @@ static enum status master_key_share(const char *folder, struct problem *why);
 static enum status passwords_make(const char *folder, struct problem *why);
 static enum status logins_write(const char *folder, const char *role, struct problem *why);
 static void password_make(char out[PASSWORD_SIZE]);
-static enum status copy(const char *folder, const char *from, const char *to, unsigned mode, struct problem *why);
+static enum status copy(const char *folder, const char *from, const char *to, unsigned mode,
+                        struct problem *why);
 static enum status passwords_use(const char *folder, struct problem *why);
 static enum status login_use(const char *folder, const struct login *login, struct problem *why);
 static bool login_find(struct text pgpass, struct text user, struct text *password);
 static void step_print(void *context, enum migrate_step step, int64_t number, const char *name);
-static enum status operator_ensure(const struct cli *cli, const char *folder, const char *conninfo, struct problem *why);
+static enum status operator_ensure(const struct cli *cli, const char *folder, const char *conninfo,
+                                   struct problem *why);
 static enum status token_known(const char *conninfo, const char *token, bool *known, struct problem *why);
 
 static const struct cli_flag secrets_flags[] = {
     {"into", "DIR", "Folder that gets a folder for each reader; what it has already is kept."},
-    {"host", "HOST[:PORT]", "How devices and people call this server, for its certificate (default " DEVICE_HOST ")."},
+    {"host", "HOST[:PORT]",
+     "How devices and people call this server, for its certificate (default " DEVICE_HOST ")."},
 };
 
 static const struct cli_flag database_flags[] = {
     {"secrets", "DIR", "The folder that `picket setup secrets` filled."},
-    {"database", "CONNINFO", "PostgreSQL, as a role that may create roles (else PICKET_DATABASE or libpq's variables)."},
+    {"database", "CONNINFO",
+     "PostgreSQL, as a role that may create roles (else PICKET_DATABASE or libpq's variables)."},
     {"server", "URL", "Where the operator's `picket` finds query (default " SERVER ")."},
 };
 
@@ -145,7 +150,8 @@ static enum status folder_read(const struct cli *cli, char out[DATA_PATH_SIZE], 
     const char *given = into ? into : secrets;
 
     if (!given || !*given)
-        return problem_set(why, STATUS_REJECT, "the folder of the secrets is missing: give --into, or --secrets");
+        return problem_set(why, STATUS_REJECT,
+                           "the folder of the secrets is missing: give --into, or --secrets");
     if (!data_folder_whole(given, out))
         return problem_set(why, STATUS_REJECT, "%.100s... is too long for a path", given);
     return STATUS_OK;
@@ -209,8 +215,10 @@ static enum status master_key_share(const char *folder, struct problem *why)
     if (!status)
         status = secret_master_load(query, &other, why);
     if (!status && !secret_equal(&one, &other, sizeof one))
-        status = problem_set(why, STATUS_REJECT, "%s and %s are two keys: remove the one that the devices' keys were not sealed with",
-                             ingest, query);
+        status =
+            problem_set(why, STATUS_REJECT,
+                        "%s and %s are two keys: remove the one that the devices' keys were not sealed with",
+                        ingest, query);
     secret_wipe(&one, sizeof one);
     secret_wipe(&other, sizeof other);
     return status;
@@ -268,7 +276,8 @@ static void password_make(char out[PASSWORD_SIZE])
 }
 
 /* Leaves a copy alone that is as it should be, so that a second run writes nothing. */
-static enum status copy(const char *folder, const char *from, const char *to, unsigned mode, struct problem *why)
+static enum status copy(const char *folder, const char *from, const char *to, unsigned mode,
+                        struct problem *why)
 {
     char source[DATA_PATH_SIZE], target[DATA_PATH_SIZE];
     struct buf wanted, present;
@@ -321,11 +330,12 @@ static enum status login_use(const char *folder, const struct login *login, stru
     buf_init(&pgpass, FILE_BYTES_MAX);
     enum status status = process_read_file(path, FILE_BYTES_MAX, &pgpass, why);
     if (!status && !login_find(buf_as_text(&pgpass), text_of(login->user), &found))
-        status = problem_set(why, STATUS_REJECT, "%s has no line for %s: remove it, and run `picket setup secrets`", path,
+        status = problem_set(why, STATUS_REJECT,
+                             "%s has no line for %s: remove it, and run `picket setup secrets`", path,
                              login->user);
     if (!status && found.count >= sizeof password)
-        status = problem_set(why, STATUS_REJECT, "the password of %s in %s is longer than %zu bytes", login->user, path,
-                             sizeof password - 1);
+        status = problem_set(why, STATUS_REJECT, "the password of %s in %s is longer than %zu bytes",
+                             login->user, path, sizeof password - 1);
     if (!status) {
         snprintf(password, sizeof password, "%.*s", TEXT_ARGS(found));
         if (setenv(login->variable, password, 1) != 0)
@@ -364,7 +374,8 @@ static void step_print(void *context, enum migrate_step step, int64_t number, co
 }
 
 /* A token that this database does not know was made for another one, so the operator gets a fresh one. */
-static enum status operator_ensure(const struct cli *cli, const char *folder, const char *conninfo, struct problem *why)
+static enum status operator_ensure(const struct cli *cli, const char *folder, const char *conninfo,
+                                   struct problem *why)
 {
     char path[DATA_PATH_SIZE], key_file[DATA_PATH_SIZE], ca[DATA_PATH_SIZE];
     const char *server = cli_value(cli, "server");

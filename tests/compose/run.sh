@@ -1,9 +1,9 @@
 #!/bin/bash
-# Runs docker-compose.yml as a user would, and holds it to what it says: one step to a working system, nobody root, no secret
-# where it does not belong, and no acknowledged message lost or stored twice whatever is killed or restarted.
+# Runs docker-compose.yml as a user would, and holds it to what it says: one step to a working system, nobody root,
+# no secret where it does not belong, and no acknowledged message lost or stored twice whatever is killed or restarted.
 #
-# Uses the Docker that answers. Where none does, root starts one of its own, which is gone afterwards; and in that one, what
-# no registry gives is made here: Debian by debootstrap, PostgreSQL from its packages, Kafka from the jars of the tests.
+# Uses the Docker that answers. Where none does, root starts one of its own, which is gone afterwards; and in that one,
+# what no registry gives is made here: Debian by debootstrap, PostgreSQL from its packages, Kafka from the tests' jars.
 # KEEP=1 leaves everything running and says how to reach it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -70,7 +70,8 @@ docker_ensure() {
         fail "no Docker answers: start it, or as root install docker.io, docker-compose and debootstrap"
     [ -e /sys/class/net/docker0 ] && bridge_was_there=1
     export DOCKER_HOST=unix://$work/docker.sock
-    dockerd --data-root "$work/data" --exec-root "$work/exec" -p "$work/docker.pid" -H "$DOCKER_HOST" >"$work/dockerd.log" 2>&1 &
+    dockerd --data-root "$work/data" --exec-root "$work/exec" -p "$work/docker.pid" -H "$DOCKER_HOST" \
+        >"$work/dockerd.log" 2>&1 &
     own_docker=$!
     until_true 60 "dockerd answers, see $work/dockerd.log" docker info
     say "started a Docker of our own"
@@ -82,7 +83,8 @@ image() {
     shift
     docker image inspect "$name" >/dev/null 2>&1 && return
     timeout 120 docker pull -q "$name" >/dev/null 2>&1 && return
-    [ -n "$own_docker" ] || fail "$name can be neither found nor pulled, and a stand-in is only made in a Docker of our own"
+    [ -n "$own_docker" ] ||
+        fail "$name can be neither found nor pulled, and a stand-in is only made in a Docker of our own"
     "$@"
     stand_ins="$stand_ins $name"
     say "made a stand-in for $name"
@@ -90,8 +92,8 @@ image() {
 
 make_debian() {
     command -v debootstrap >/dev/null || fail "debootstrap is missing"
-    debootstrap --variant=minbase bookworm "$work/debian" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$work/debootstrap.log" 2>&1 ||
-        fail "debootstrap: $(tail -n 3 "$work/debootstrap.log")"
+    debootstrap --variant=minbase bookworm "$work/debian" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" \
+        >"$work/debootstrap.log" 2>&1 || fail "debootstrap: $(tail -n 3 "$work/debootstrap.log")"
     tar -C "$work/debian" -c . | docker import -c 'CMD ["bash"]' - debian:bookworm-slim >/dev/null
     rm -rf "$work/debian"
 }
@@ -136,8 +138,8 @@ kill_main() {
 # post N: sends message N, prints the status; headers go to $work/head.
 post() {
     curl -sS -m 40 -o /dev/null -D "$work/head" -w '%{http_code}' --cacert "$work/ca.pem" -H "Authorization: $sas" \
-        -H 'Content-Type: application/json' -d "{\"n\":$1}" "$devices/devices/pump-17/messages/events?api-version=2021-04-12" \
-        2>/dev/null || true
+        -H 'Content-Type: application/json' -d "{\"n\":$1}" \
+        "$devices/devices/pump-17/messages/events?api-version=2021-04-12" 2>/dev/null || true
 }
 
 # send_on FROM: sends one after the other until $work/stop is there; acknowledged numbers are in $work/acked.
@@ -156,7 +158,9 @@ acked_more_than() { [ "$(acked)" -gt "$1" ]; }
 goes_on() { until_true "${2:-60}" "messages are acknowledged $1" acked_more_than $(($(acked) + 20)); }
 
 # Each acknowledged number is stored, and stored once.
-stored() { picket events --device pump-17 --all --json | grep -o '"details":{"n":[0-9]*}' | grep -o '[0-9]*' | sort; }
+stored() {
+    picket events --device pump-17 --all --json | grep -o '"details":{"n":[0-9]*}' | grep -o '[0-9]*' | sort
+}
 none_is_missing() {
     stored >"$work/stored"
     [ -z "$(comm -23 <(sort "$work/acked") <(sort -u "$work/stored"))" ]
@@ -186,7 +190,8 @@ for service in secrets migrate postgres kafka ingest store query; do
     case $(state $service '{{.Config.User}}') in
     "" | 0* | root*) fail "$service runs as root" ;;
     esac
-    [ $service = kafka ] || [ "$(state $service '{{.HostConfig.ReadonlyRootfs}}')" = true ] || fail "$service may write to its root"
+    [ $service = kafka ] || [ "$(state $service '{{.HostConfig.ReadonlyRootfs}}')" = true ] ||
+        fail "$service may write to its root"
 done
 for service in postgres kafka ingest store query; do
     grep -q '^CapEff:[[:space:]]*0*$' "/proc/$(main_pid $service)/status" || fail "$service has a capability"
@@ -198,16 +203,19 @@ for service in postgres kafka ingest store query; do
 done
 say "nobody is root or has a capability; published are the ports of devices and people, no others"
 
-[ -z "$(docker run --rm --network none --entrypoint find picket:$PICKET_VERSION /run/picket -type f)" ] || fail "a secret is in the image"
-[ "$(compose exec -T store find /run/picket -type f)" = /run/picket/store/pgpass ] || fail "store sees more than its own secret"
+[ -z "$(docker run --rm --network none --entrypoint find picket:$PICKET_VERSION /run/picket -type f)" ] ||
+    fail "a secret is in the image"
+[ "$(compose exec -T store find /run/picket -type f)" = /run/picket/store/pgpass ] ||
+    fail "store sees more than its own secret"
 docker inspect $(compose ps -aq) >"$work/inspect"
-for secret in $(compose exec -T postgres cat /run/picket/postgres/password) $(compose exec -T query cut -d: -f5 /run/picket/query/pgpass) \
+for secret in $(compose exec -T postgres cat /run/picket/postgres/password) \
+    $(compose exec -T query cut -d: -f5 /run/picket/query/pgpass) \
     $(compose exec -T ingest cat /run/picket/ingest/master.key); do
     ! grep -qF "$secret" "$work/inspect" || fail "a secret shows in docker inspect"
 done
 for password in "" wrong; do
-    ! compose exec -T -e PGPASSWORD=$password postgres psql -w -h 127.0.0.1 -U picket_store picket -c 'SELECT 1' >/dev/null 2>&1 ||
-        fail "PostgreSQL lets in with password \"$password\""
+    ! compose exec -T -e PGPASSWORD=$password postgres psql -w -h 127.0.0.1 -U picket_store picket -c 'SELECT 1' \
+        >/dev/null 2>&1 || fail "PostgreSQL lets in with password \"$password\""
 done
 say "secrets: none in the image or in docker inspect, store has only its own, PostgreSQL asks for passwords"
 
@@ -215,12 +223,13 @@ picket device create pump-17 >/dev/null
 compose exec -T query cat /run/picket/operator/ca.pem >"$work/ca.pem"
 sas=$(picket device sas pump-17 --ttl 1d | tr -d '\r')
 first=$(post 1)
-[ "$first" = 204 ] && grep -qi '^Picket-Receipt: picket.messages/' "$work/head" || fail "the first message is answered $first"
+[ "$first" = 204 ] && grep -qi '^Picket-Receipt: picket.messages/' "$work/head" ||
+    fail "the first message is answered $first"
 echo 1 >"$work/acked"
 until_true 10 "the first message is stored" none_is_missing
 token=$(picket token create --role reader --json | sed 's/.*"token":"\([^"]*\)".*/\1/')
-curl -sS --cacert "$work/ca.pem" -H "Authorization: Bearer $token" "$people/v1/events?device=pump-17" | grep -q '"n":1' ||
-    fail "the first message cannot be read over HTTP"
+curl -sS --cacert "$work/ca.pem" -H "Authorization: Bearer $token" "$people/v1/events?device=pump-17" |
+    grep -q '"n":1' || fail "the first message cannot be read over HTTP"
 say "a first message is acknowledged, stored and read again"
 
 send_on 1000 &
@@ -275,5 +284,6 @@ until_true 60 "all is there after down and up" none_is_missing
 none_is_twice || fail "stored twice after down and up"
 say "down and up: same keys, same token, same data"
 
-say "done with $(docker --version), $([ -n "$compose_v2" ] && docker compose version || docker-compose --version | head -n 1)"
+[ -n "$compose_v2" ] && version=$(docker compose version) || version=$(docker-compose --version | head -n 1)
+say "done with $(docker --version), $version"
 [ -z "$stand_ins" ] || say "stand-ins, since no registry gave the images:$stand_ins"

@@ -25,7 +25,8 @@ static char *answer(const char *conninfo, const char *sql)
     PGconn *connection = PQconnectdb(conninfo);
     PGresult *result = PQexec(connection, sql);
     ExecStatusType outcome = PQresultStatus(result);
-    ck_assert_msg(outcome == PGRES_TUPLES_OK || outcome == PGRES_COMMAND_OK, "%s", PQerrorMessage(connection));
+    ck_assert_msg(outcome == PGRES_TUPLES_OK || outcome == PGRES_COMMAND_OK, "%s",
+                  PQerrorMessage(connection));
     snprintf(text, sizeof text, "%s", PQntuples(result) ? PQgetvalue(result, 0, 0) : "");
     PQclear(result);
     PQfinish(connection);
@@ -65,24 +66,28 @@ static const char *path_of(const char *file)
 static const char *told(const char *script)
 {
     buf_clear(&output);
-    ck_assert_int_eq(program_run("/bin/sh", (const char *const[]){"-c", script, "sh", folder, NULL}, NULL, &output), 0);
+    ck_assert_int_eq(
+        program_run("/bin/sh", (const char *const[]){"-c", script, "sh", folder, NULL}, NULL, &output), 0);
     return buf_as_text(&output).bytes;
 }
 
 static int secrets(const char *host)
 {
     buf_clear(&output);
-    return program_run("picket", (const char *const[]){"setup", "secrets", "--into", folder, host ? "--host" : NULL, host, NULL},
-                       NULL, &output);
+    return program_run(
+        "picket",
+        (const char *const[]){"setup", "secrets", "--into", folder, host ? "--host" : NULL, host, NULL}, NULL,
+        &output);
 }
 
 static int database(void)
 {
     const char *conninfo = database_conninfo_for("postgres", name);
     buf_clear(&output);
-    return program_run("picket",
-                       (const char *const[]){"setup", "database", "--secrets", folder, "--database", conninfo, NULL}, NULL,
-                       &output);
+    return program_run(
+        "picket",
+        (const char *const[]){"setup", "database", "--secrets", folder, "--database", conninfo, NULL}, NULL,
+        &output);
 }
 
 static void content(const char *file, struct buf *out)
@@ -122,7 +127,8 @@ START_TEST(each_reader_has_its_own_secrets_and_no_others)
                      "600 store/pgpass\n");
     ck_assert_str_eq(told("cat $1/*/pgpass | cut -d: -f1-4"),
                      "*:*:*:picket_ingest\n*:*:*:picket_query\n*:*:*:picket_admin\n*:*:*:picket_store\n");
-    ck_assert_str_eq(told("(cut -d: -f5 $1/*/pgpass; cat $1/postgres/password; echo) | grep -cE '^[0-9a-f]{48}$'"), "5\n");
+    ck_assert_str_eq(
+        told("(cut -d: -f5 $1/*/pgpass; cat $1/postgres/password; echo) | grep -cE '^[0-9a-f]{48}$'"), "5\n");
     ck_assert_str_eq(told("(cut -d: -f5 $1/*/pgpass; cat $1/postgres/password; echo) | sort | uniq -d"), "");
 }
 END_TEST
@@ -223,7 +229,8 @@ START_TEST(each_role_is_let_in_by_the_password_in_its_own_folder_only)
         ck_assert_msg(clock_monotonic_ms() < deadline, "PostgreSQL has not read its pg_hba.conf again");
     for (size_t i = 0; i < 4; i++) {
         ck_assert_msg(lets_in(logins[i][0], path_of(logins[i][1])), "%s", logins[i][0]);
-        ck_assert_msg(!lets_in(logins[i][0], path_of(i == 0 ? "store/pgpass" : "ingest/pgpass")), "%s", logins[i][0]);
+        ck_assert_msg(!lets_in(logins[i][0], path_of(i == 0 ? "store/pgpass" : "ingest/pgpass")), "%s",
+                      logins[i][0]);
     }
 }
 END_TEST
@@ -244,7 +251,8 @@ START_TEST(the_operators_token_is_made_once_for_each_database)
     ck_assert_str_eq(json_string_value(json_object_get(written, "ca")), path_of("operator/ca.pem"));
     struct text prefix = {token + 4, 8};
     char sql[160];
-    snprintf(sql, sizeof sql, "SELECT string_agg(prefix || role, ',') = '%.*sadmin' FROM picket.token", TEXT_ARGS(prefix));
+    snprintf(sql, sizeof sql, "SELECT string_agg(prefix || role, ',') = '%.*sadmin' FROM picket.token",
+             TEXT_ARGS(prefix));
     ck_assert_str_eq(answer(database_conninfo_for("postgres", name), sql), "t");
 
     ck_assert_msg(database() == 0, "%s", output.bytes);
@@ -254,7 +262,8 @@ START_TEST(the_operators_token_is_made_once_for_each_database)
     ck_assert_msg(database() == 0, "%s", output.bytes);
     content("operator/operator.json", &second);
     ck_assert(!text_equal(buf_as_text(&first), buf_as_text(&second)));
-    ck_assert_str_eq(answer(database_conninfo_for("postgres", name), "SELECT count(*) FROM picket.token"), "1");
+    ck_assert_str_eq(answer(database_conninfo_for("postgres", name), "SELECT count(*) FROM picket.token"),
+                     "1");
     json_decref(written);
     buf_done(&first);
     buf_done(&second);
@@ -269,7 +278,8 @@ START_TEST(a_passfile_without_its_line_is_named)
     ck_assert_int_eq(process_write_file(path_of("store/pgpass"), TEXT("# nothing\n"), 0600, &why), STATUS_OK);
     ck_assert_int_eq(database(), 2);
     ck_assert_ptr_nonnull(strstr(output.bytes, "store/pgpass has no line for picket_store"));
-    ck_assert_str_eq(answer(database_conninfo_for("postgres", name), "SELECT to_regnamespace('picket') IS NULL"), "t");
+    ck_assert_str_eq(
+        answer(database_conninfo_for("postgres", name), "SELECT to_regnamespace('picket') IS NULL"), "t");
 }
 END_TEST
 
