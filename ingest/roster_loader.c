@@ -151,13 +151,13 @@ static uint64_t xid_read(const struct db_rows *rows, size_t row, int column)
 }
 
 /* The newest commit is asked for by the index alone, so that this costs nothing when nothing changed, whatever the
- * planner believes of the table. */
+ * planner believes of the table. Without its d. the order would be that of the text, in which 999 comes after 1000. */
 static enum status horizon_read(struct roster_loader *loader, struct db_rows **rows, uint64_t *horizon,
                                 uint64_t *newest, struct problem *why)
 {
     static const char select_horizon[] =
         "SELECT pg_snapshot_xmin(pg_current_snapshot())::text, "
-        "(SELECT commit_xid::text FROM picket.device ORDER BY commit_xid DESC LIMIT 1)";
+        "(SELECT d.commit_xid::text FROM picket.device d ORDER BY d.commit_xid DESC LIMIT 1)";
 
     enum status status = db_query(loader->db, select_horizon, NULL, 0, QUERY_MS, rows, why);
     if (status)

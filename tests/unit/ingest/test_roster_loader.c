@@ -176,6 +176,24 @@ START_TEST(changes_arrive_within_seconds)
 }
 END_TEST
 
+/* Numbers that gain a digit are greater, and smaller as text. */
+START_TEST(changes_arrive_also_when_transaction_numbers_gain_a_digit)
+{
+    static const char burn[] = "DO $$ DECLARE last bigint := 10 ^ length(pg_current_xact_id()::text); BEGIN"
+                               " WHILE pg_current_xact_id()::text::bigint < last LOOP COMMIT; END LOOP; END $$";
+    static const uint8_t key[32] = "key";
+
+    enrol(owner, "x1", "", key);
+    enrol(owner, "x2", "", key);
+    loader_start(database_conninfo_for(NULL, NULL));
+    ck_assert(wait_for(loaded, "", WAIT_MS));
+    sql(owner, burn);
+    sql(owner, "UPDATE picket.device SET status = 'disabled' WHERE device_id = 'x1'");
+    ck_assert(wait_for(disabled, "x1", SOON_MS));
+    ck_assert(enabled("x2"));
+}
+END_TEST
+
 static bool host_is_new(const char *host)
 {
     struct roster_workspace workspace;
@@ -335,6 +353,7 @@ int main(void)
     const TTest *const tests[] = {
         enrolled_identities_are_there_with_their_keys_and_limits,
         changes_arrive_within_seconds,
+        changes_arrive_also_when_transaction_numbers_gain_a_digit,
         workspaces_and_their_hosts_arrive_within_seconds,
         long_transaction_delays_no_revocation_and_loses_no_device,
         lost_database_leaves_the_roster_and_is_caught_up_with,
