@@ -26,6 +26,7 @@
 #define PATH PATH_OF("device-0")
 #define BODY_MAX (256 * 1024) /* the server's default */
 #define BOMB_BYTES (16 << 20)
+#define BUDGET_BYTES (1 << 20)
 #define REQUEST_TIMEOUT_MS 1500
 #define SLOW_MS_MAX 8000
 #define BAD_FIRST 2000
@@ -664,6 +665,71 @@ START_TEST(a_body_that_ends_early_is_nothing_and_a_slow_one_is_cut)
 }
 END_TEST
 
+START_TEST(a_client_that_does_not_come_to_tls_is_cut)
+{
+    static const struct text openings[] = {
+        {"", 0},
+        {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11}, /* a ClientHello that goes no further */
+        {"\x16\x03\x01\xff\xff", 5},
+        {"POST " PATH " HTTP/1.1\r\n\r\n", sizeof "POST " PATH " HTTP/1.1\r\n\r\n" - 1},
+        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 10},
+    };
+    uint16_t port = (uint16_t)strtoul(strrchr(whole_device_url(), ':') + 1, NULL, 10);
+    int64_t started_ms = clock_monotonic_ms();
+    int fds[sizeof openings / sizeof openings[0]];
+    char bytes[512];
+
+    for (size_t i = 0; i < sizeof openings / sizeof openings[0]; i++) {
+        fds[i] = http_client_connect(port);
+        ck_assert_int_ge(fds[i], 0);
+        ck_assert(http_client_send(fds[i], openings[i]));
+    }
+    for (size_t i = 0; i < sizeof openings / sizeof openings[0]; i++) {
+        while (recv(fds[i], bytes, sizeof bytes, 0) > 0) /* an alert, perhaps */
+            ;
+        ck_assert_msg(clock_monotonic_ms() - started_ms < SLOW_MS_MAX, "opening %zu was not cut", i);
+        close(fds[i]);
+    }
+    expect_service();
+}
+END_TEST
+
+START_TEST(bodies_under_way_share_one_budget)
+{
+    enum { HELD = 200 * 1024, HOLDERS = 4 }; /* and a whole body more is beyond it */
+    char *large = malloc(BODY_MAX), url[128], line[DEVICE_TOKEN_SIZE + 32], length[64];
+    const char *const headers[] = {line, says_json, NULL};
+    struct program_reply reply;
+    int fds[HOLDERS];
+    struct buf head;
+
+    memset(large, ' ', BODY_MAX);
+    large[0] = '1';
+    ck_assert_int_lt(HELD * HOLDERS, BUDGET_BYTES);
+    ck_assert_int_gt(HELD * HOLDERS + BODY_MAX, BUDGET_BYTES);
+    buf_init(&head, 8192);
+    snprintf(length, sizeof length, "Content-Length: %d\r\n\r\n", HELD);
+    request_head(&head, PATH, 0, length);
+    for (size_t i = 0; i < HOLDERS; i++) {
+        fds[i] = http_client_connect(pipeline_device_port());
+        ck_assert(http_client_send(fds[i], buf_as_text(&head)) && http_client_send(fds[i], (struct text){large, HELD - 1}));
+    }
+    /* Each port has a budget of its own. The holders are cut in the end, but a request takes a millisecond. */
+    snprintf(url, sizeof url, "http://localhost:%u" PATH_OF("device-8"), (unsigned)pipeline_device_port());
+    snprintf(line, sizeof line, "Authorization: %s", pipeline_authorization(8));
+    ck_assert(program_http_until("POST", url, headers, (struct text){large, BODY_MAX}, 503, WAIT_MS, &reply));
+    expect_refusal("beyond the budget", &reply, 503, "Busy");
+    ck_assert_uint_gt(program_reply_header(&reply, "Retry-After").count, 0);
+    program_reply_done(&reply);
+    for (size_t i = 0; i < HOLDERS; i++)
+        close(fds[i]);
+    ck_assert(program_http_until("POST", url, headers, (struct text){large, BODY_MAX}, 204, WAIT_MS, &reply));
+    program_reply_done(&reply);
+    buf_done(&head);
+    free(large);
+}
+END_TEST
+
 START_TEST(too_many_messages_of_a_device_or_a_workspace_are_429_and_nobody_elses)
 {
     struct program_reply reply;
@@ -945,15 +1011,18 @@ int main(void)
         bodies_that_are_too_long_are_413_however_they_come,
         requests_that_contradict_themselves_are_refused,
         a_body_that_ends_early_is_nothing_and_a_slow_one_is_cut,
+        a_client_that_does_not_come_to_tls_is_cut,
+        bodies_under_way_share_one_budget,
         too_many_messages_of_a_device_or_a_workspace_are_429_and_nobody_elses,
         headers_of_the_sender_are_taken_and_its_message_id_tells_copies_apart,
         twenty_thousand_bad_requests_leave_memory_as_it_was,
         a_hundred_at_once_good_and_bad_each_get_their_own_answer,
     };
-    char timeout[64];
+    char timeout[64], budget[64];
 
     snprintf(timeout, sizeof timeout, "request_timeout_ms: %d", REQUEST_TIMEOUT_MS);
-    whole_start(12, (const char *const[]){timeout, "answer_timeout_ms: 20000", NULL});
+    snprintf(budget, sizeof budget, "body_budget_bytes: %d", BUDGET_BYTES);
+    whole_start(12, (const char *const[]){timeout, budget, "answer_timeout_ms: 20000", NULL});
     bravo_make();
     int failed = check_main(&(const struct check_suite){"pipeline/bad_requests", tests, sizeof tests / sizeof tests[0], NULL,
                                                         NULL, TIME_LIMIT_S});
