@@ -35,6 +35,7 @@ struct kafka_reader {
     int32_t ask_first; /* where the next round of questions begins */
     rd_kafka_message_t **messages; /* of the batch that is collected or out */
     size_t message_count, message_room, message_bytes;
+    bool cut; /* the batch ends here: a gap comes next, and what is in hand has to be stored before it is told */
     struct arena arena; /* records and headers of the batch */
     int64_t commit_after_ms;
     enum status failure; /* of a hook, for the end of bus_take() */
@@ -54,7 +55,9 @@ static enum status partition_oldest(struct kafka_reader *reader, int32_t number,
                                     struct problem *why);
 static void partition_begin(struct kafka_reader *reader, int32_t number, int64_t offset);
 static void partition_end(struct kafka_reader *reader, int32_t number, int64_t ask_after_ms);
+static void partition_stop(struct kafka_reader *reader, int32_t number, int64_t ask_after_ms);
 static void partition_forget(struct kafka_reader *reader, int32_t number);
+static bool partition_cut(struct kafka_reader *reader, int32_t number);
 static void hook_failed(struct kafka_reader *reader, int32_t number, enum status status, const struct problem *why);
 static bool gap_report(struct kafka_reader *reader, int32_t number, int64_t expected, int64_t available);
 static void message_receive(struct kafka_reader *reader, rd_kafka_message_t *take_message);
@@ -142,7 +145,7 @@ enum status kafka_take(struct bus_reader *base, const struct bus_take_limits *li
     bool lingering = false;
 
     *out = (struct bus_batch){0};
-    while (!batch_full(reader, limits) && !atomic_load(&reader->woken)) {
+    while (!batch_full(reader, limits) && !reader->cut && !atomic_load(&reader->woken)) {
         int64_t next_ask_ms = partitions_ask(reader);
         if (reader->failure)
             break;
@@ -355,6 +358,16 @@ static void partition_begin(struct kafka_reader *reader, int32_t number, int64_t
 /* Stops reading until the position is asked for again. */
 static void partition_end(struct kafka_reader *reader, int32_t number, int64_t ask_after_ms)
 {
+    bool fetching = partition_at(reader, number)->fetching;
+
+    partition_stop(reader, number, ask_after_ms);
+    if (fetching)
+        partition_forget(reader, number);
+}
+
+/* The same, and what was collected stays in the batch. */
+static void partition_stop(struct kafka_reader *reader, int32_t number, int64_t ask_after_ms)
+{
     struct kafka_partition *partition = partition_at(reader, number);
 
     partition->ask_after_ms = ask_after_ms;
@@ -365,7 +378,7 @@ static void partition_end(struct kafka_reader *reader, int32_t number, int64_t a
     rd_kafka_topic_partition_list_destroy(list);
     if (refused) /* gone already, since the group took everything back */
         rd_kafka_error_destroy(refused);
-    partition_forget(reader, number);
+    partition->fetching = false;
 }
 
 /* Also what was collected from it for a batch that is not out yet. */
@@ -386,6 +399,22 @@ static void partition_forget(struct kafka_reader *reader, int32_t number)
         rd_kafka_message_destroy(message);
     }
     reader->message_count = kept;
+}
+
+/* Before a gap is told: true when records of the partition are in hand. They go out as a batch that ends here, and once
+ * they are stored the position is asked for again, which leads to the gap anew. Told before, the gap would move the
+ * stored offset beyond records that are not stored yet. */
+static bool partition_cut(struct kafka_reader *reader, int32_t number)
+{
+    bool in_hand = false;
+
+    for (size_t i = 0; i < reader->message_count && !in_hand; i++)
+        in_hand = reader->messages[i]->partition == number;
+    if (in_hand) {
+        partition_stop(reader, number, 0);
+        reader->cut = true;
+    }
+    return in_hand;
 }
 
 static void hook_failed(struct kafka_reader *reader, int32_t number, enum status status, const struct problem *why)
@@ -428,11 +457,15 @@ static void message_receive(struct kafka_reader *reader, rd_kafka_message_t *tak
         rd_kafka_message_destroy(take_message);
         return;
     }
-    if (take_message->offset > partition->next &&
-        !gap_report(reader, take_message->partition, partition->next, take_message->offset)) {
-        partition_end(reader, take_message->partition, clock_monotonic_ms() + BUS_ASSIGN_RETRY_MS);
-        rd_kafka_message_destroy(take_message);
-        return;
+    if (take_message->offset > partition->next) {
+        bool cut = partition_cut(reader, take_message->partition);
+        bool told = !cut && gap_report(reader, take_message->partition, partition->next, take_message->offset);
+        if (!cut && !told)
+            partition_end(reader, take_message->partition, clock_monotonic_ms() + BUS_ASSIGN_RETRY_MS);
+        if (!told) {
+            rd_kafka_message_destroy(take_message);
+            return;
+        }
     }
     partition->next = take_message->offset + 1;
     if (reader->message_count == reader->message_room) {
@@ -469,7 +502,7 @@ static void partition_out_of_range(struct kafka_reader *reader, int32_t number)
     int64_t expected = partition->next, oldest = 0, end = 0;
     struct problem why;
 
-    if (!partition->fetching)
+    if (!partition->fetching || partition_cut(reader, number))
         return;
     partition_end(reader, number, 0);
     enum status status = partition_oldest(reader, number, &oldest, &end, &why);
@@ -527,6 +560,7 @@ static void record_print(const rd_kafka_message_t *message, struct arena *arena,
 
 static void batch_print(struct kafka_reader *reader, struct bus_batch *out)
 {
+    reader->cut = false;
     if (!reader->message_count)
         return;
     qsort(reader->messages, reader->message_count, sizeof *reader->messages, message_order);

@@ -454,6 +454,57 @@ START_TEST(records_that_kafka_no_longer_has_are_a_reported_gap)
 }
 END_TEST
 
+/* A transaction's end takes an offset that nobody can read: a hole in the middle of what is fetched. */
+static void hole_make(void)
+{
+    char reason[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", broker_bootstrap(), reason, sizeof reason);
+    rd_kafka_conf_set(conf, "transactional.id", "hole", reason, sizeof reason);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof reason);
+    ck_assert_ptr_nonnull(rk);
+    ck_assert_ptr_null(rd_kafka_init_transactions(rk, WAIT_MS));
+    ck_assert_ptr_null(rd_kafka_begin_transaction(rk));
+    ck_assert_int_eq(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(bus_topic(bus)), RD_KAFKA_V_PARTITION(0),
+                                       RD_KAFKA_V_VALUE("3", 1), RD_KAFKA_V_END), 0);
+    ck_assert_ptr_null(rd_kafka_commit_transaction(rk, WAIT_MS));
+    int64_t begin, end = 0, deadline_ms = clock_monotonic_ms() + WAIT_MS;
+    while (end != 5 && clock_monotonic_ms() < deadline_ms) /* the marker comes a moment after the answer */
+        ck_assert_int_eq(rd_kafka_query_watermark_offsets(rk, bus_topic(bus), 0, &begin, &end, WAIT_MS), 0);
+    ck_assert_int_eq(end, 5);
+    rd_kafka_destroy(rk);
+}
+
+START_TEST(gap_is_reported_after_what_came_before_it_is_stored)
+{
+    struct memory memory = empty_memory();
+    open_real("hole", 1);
+    send_numbers(0, 3);
+    hole_make(); /* 3, and 4 */
+    send_numbers(5, 2);
+    memory.next[0] = 0;
+    struct bus_reader *reader = open_reader(&memory);
+    struct bus_batch batch = take_some(reader);
+    ck_assert_uint_eq(batch.count, 4);
+    ck_assert_int_eq(memory.gaps, 0);
+    bus_failed(reader, &batch, STATUS_RETRY, &(const struct problem){.text = "the database is away"});
+    batch = take_some(reader);
+    ck_assert_uint_eq(batch.count, 4);
+    ck_assert_int_eq(batch.records[0].offset, 0);
+    ck_assert_int_eq(memory.gaps, 0);
+    memory.next[0] = 4;
+    bus_done(reader, &batch);
+    batch = take_some(reader);
+    ck_assert_int_eq(memory.gaps, 1);
+    ck_assert_int_eq(memory.gap_expected, 4);
+    ck_assert_int_eq(memory.gap_available, 5);
+    ck_assert_int_eq(batch.records[0].offset, 5);
+    bus_done(reader, &batch);
+    bus_reader_close(reader);
+    bus_close(bus);
+}
+END_TEST
+
 START_TEST(position_beyond_the_end_is_a_reported_gap_and_reads_from_the_beginning)
 {
     struct memory memory = empty_memory();
@@ -588,6 +639,7 @@ int main(void)
         missing_topic_is_made_and_its_durability_told,
         largest_body_passes_through,
         records_that_kafka_no_longer_has_are_a_reported_gap,
+        gap_is_reported_after_what_came_before_it_is_stored,
         position_beyond_the_end_is_a_reported_gap_and_reads_from_the_beginning,
         readers_of_a_group_share_and_inherit_partitions,
         what_was_acknowledged_survives_a_killed_broker,
