@@ -123,6 +123,39 @@ START_TEST(two_moves_at_once_are_one)
 }
 END_TEST
 
+/* Its connection lives on, as a frozen process's does, and so would its lock. */
+START_TEST(a_transaction_left_open_on_an_assigned_partition_is_ended_and_no_other)
+{
+    struct db *frozen = NULL, *bystander = NULL;
+    const struct fence_move stale = {5, 10}, elsewhere = {6, 7};
+    bool done = false;
+    int32_t lost = -1;
+    int64_t next = -1, deadline_ms = clock_monotonic_ms() + SQL_MS;
+    enum status status = STATUS_RETRY;
+
+    fence_new(&ours);
+    fence_new(&theirs);
+    assigned(&theirs, 5);
+    assigned(&theirs, 6);
+    store_connect(&frozen);
+    store_connect(&bystander);
+    must(db_begin(frozen, SQL_MS, &why));
+    must(fence_move(&theirs, frozen, &stale, 1, &done, &lost, &why));
+    must(db_begin(bystander, SQL_MS, &why));
+    must(fence_move(&theirs, bystander, &elsewhere, 1, &done, &lost, &why));
+    while (status == STATUS_RETRY && clock_monotonic_ms() < deadline_ms)
+        status = fence_assign(&ours, fixture.store, 5, &next, &why);
+    must(status);
+    ck_assert_int_eq(next, 0);
+    ck_assert_int_eq(db_commit(frozen, SQL_MS, &why), STATUS_RETRY);
+    must(db_commit(bystander, SQL_MS, &why));
+    ck_assert(moved(&ours, 5, 4));
+    ck_assert_str_eq(offset_row("next_offset"), "4");
+    db_close(frozen);
+    db_close(bystander);
+}
+END_TEST
+
 START_TEST(one_lost_partition_of_a_batch_is_named)
 {
     const struct fence_move moves[] = {{4, 1}, {5, 1}, {6, 1}};
@@ -348,6 +381,7 @@ int main(void)
         an_unknown_topic_is_made_once,
         a_second_store_takes_over_and_the_first_writes_nothing,
         two_moves_at_once_are_one,
+        a_transaction_left_open_on_an_assigned_partition_is_ended_and_no_other,
         one_lost_partition_of_a_batch_is_named,
         a_partition_that_was_never_assigned_cannot_be_moved,
         a_commit_of_unknown_outcome_is_settled_by_asking_again,
