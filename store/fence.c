@@ -257,13 +257,14 @@ static enum status row_hold(struct fence *fence, struct db *db, int32_t partitio
 }
 
 /* A store that froze, or whose host went away without a word, may have left a transaction open that moved this offset.
- * PostgreSQL would wait for it as long as its connection lives, so it is ended: the bus says that the partition is ours.
- * Only store's own are, and none that is younger than our patience. */
+ * PostgreSQL would wait for it as long as its connection lives, so it is ended: the bus says that the partition is
+ * ours. Only store's own are, and none that is younger than our patience. */
 static void holder_end(struct fence *fence, struct db *db, int32_t partition)
 {
     static const char end[] =
-        "SELECT a.pid, pg_terminate_backend(a.pid) FROM picket.bus_offset o JOIN pg_locks l ON l.locktype = 'transactionid' AND l.granted"
-        " AND l.transactionid = o.xmax JOIN pg_stat_activity a ON a.pid = l.pid WHERE o.bus_topic_id = $1::smallint"
+        "SELECT a.pid, pg_terminate_backend(a.pid) FROM picket.bus_offset o" /* not in WHERE: it could come first there */
+        " JOIN pg_locks l ON l.locktype = 'transactionid' AND l.granted AND l.transactionid = o.xmax"
+        " JOIN pg_stat_activity a ON a.pid = l.pid WHERE o.bus_topic_id = $1::smallint"
         " AND o.partition = $2::int AND a.usename = current_user AND a.pid <> pg_backend_pid()"
         " AND a.xact_start < clock_timestamp() - $3::int * interval '1 ms'";
     struct numbers numbers;
