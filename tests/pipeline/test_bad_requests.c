@@ -27,8 +27,8 @@
 #define BODY_MAX (256 * 1024) /* the server's default */
 #define BOMB_BYTES (16 << 20)
 #define BUDGET_BYTES (1 << 20)
-#define REQUEST_TIMEOUT_MS 1500
-#define SLOW_MS_MAX 8000
+#define REQUEST_TIMEOUT_MS 3000
+#define SLOW_MS_MAX 15000
 #define BAD_FIRST 2000
 #define BAD_ALL 20000
 /* What 18,000 more requests may leave behind: allocators round up and caches fill. A leak of 300 bytes each is more. */
