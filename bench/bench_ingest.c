@@ -213,7 +213,7 @@ int main(int count, char **arguments)
     if (!seconds || !threads || secret_init(&why))
         return 2;
     load.duration_ms = seconds * 1000;
-    load.connections = argument(arguments, count, 2, 256);
+    load.connections = argument(arguments, count, 2, 1024);
     load.build = request_write;
     requests_make();
     parts_open(&parts, threads, "");
