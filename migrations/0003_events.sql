@@ -16,7 +16,7 @@ CREATE TABLE picket.bus_offset (
     moved_at     timestamptz NOT NULL DEFAULT now(),
     -- A reader that ended without handing the partition back leaves `held`. After two such ends at one offset the next
     -- one goes record by record and notes each before it touches it: `attempt_alone`. A record that then ends the program
-    -- once more is a dead letter.
+    -- twice is a dead letter.
     held           boolean   NOT NULL DEFAULT false,
     attempt_offset bigint,
     attempts       int       NOT NULL DEFAULT 0,

@@ -11,7 +11,8 @@
 
 #define NUMBER_SIZE 24
 #define HOLD_MS 3000 /* for the last holder to end its transaction: revoked properly it did so before it let go */
-#define CRASHES_BEFORE_CARE 2 /* ends without progress after which records are taken one by one */
+#define ENDS_BEFORE_CARE 2 /* without progress: then records are taken one by one */
+#define ENDS_ALONE 2       /* with one record alone in hand: then it is its doing, and no operator's kill */
 
 struct numbers { /* parameters as text */
     char text[4][NUMBER_SIZE];
@@ -235,13 +236,17 @@ static enum status row_hold(struct fence *fence, struct db *db, int32_t partitio
         ours = *before;
         attempts = known ? db_i64(row, 0, 3) : 0;
     } else if (known && db_bool(row, 0, 1)) {
-        bool stuck = db_i64(row, 0, 2) == ours.next;
+        bool stuck = db_i64(row, 0, 2) == ours.next, alone = stuck && db_bool(row, 0, 4);
         /* The direct bus does not hand a record out again: its numbers say nothing about what comes next. */
         bool repeats = !text_equal(fence->cluster, TEXT("direct"));
         attempts = stuck ? db_i64(row, 0, 3) + 1 : 1;
-        if (repeats && attempts >= CRASHES_BEFORE_CARE)
+        if (alone && attempts <= ENDS_BEFORE_CARE)
+            attempts = ENDS_BEFORE_CARE + 1;
+        if (!alone && attempts > ENDS_BEFORE_CARE)
+            attempts = ENDS_BEFORE_CARE; /* an end with many or none in hand accuses no record */
+        if (repeats && attempts >= ENDS_BEFORE_CARE)
             ours.careful_until = ours.next + fence->careful_records;
-        if (repeats && stuck && db_bool(row, 0, 4))
+        if (repeats && alone && attempts >= ENDS_BEFORE_CARE + ENDS_ALONE)
             ours.doomed = ours.next;
     }
     numbers_set(&numbers, fence->bus_topic_id, partition, ours.next, attempts);

@@ -16,7 +16,7 @@ struct fence_partition {
     int32_t partition;
     int64_t next;       /* as the table has it, to our knowledge */
     int64_t careful_until; /* below this offset records are taken one by one, each noted first */
-    int64_t doomed;        /* this record ended the program while it was alone in hand; -1: none */
+    int64_t doomed;        /* this record ended the program twice while it was alone in hand; -1: none */
 };
 
 /* One reader's partitions. One thread. */

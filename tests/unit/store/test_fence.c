@@ -263,7 +263,7 @@ START_TEST(progress_between_two_ends_is_no_reason_for_care)
 }
 END_TEST
 
-START_TEST(a_record_that_ends_the_program_while_alone_is_doomed)
+START_TEST(a_record_that_ends_the_program_twice_while_alone_is_doomed)
 {
     fence_new(&ours);
     assigned(&ours, 5);
@@ -278,11 +278,31 @@ START_TEST(a_record_that_ends_the_program_while_alone_is_doomed)
     must(fence_note_alone(&ours, fixture.store, 5, &why));
     crash(&ours); /* the second was not */
     ck_assert_int_eq(assigned(&ours, 5), 1);
+    ck_assert_int_eq(fence_find(&ours, 5)->doomed, -1);
+    ck_assert_int_eq(fence_find(&ours, 5)->careful_until, 1 + CAREFUL);
+    must(fence_note_alone(&ours, fixture.store, 5, &why));
+    crash(&ours);
+    ck_assert_int_eq(assigned(&ours, 5), 1);
     ck_assert_int_eq(fence_find(&ours, 5)->doomed, 1);
     ck_assert(moved(&ours, 5, 2)); /* as a dead letter */
     ck_assert_int_eq(fence_find(&ours, 5)->doomed, -1);
     fence_release(&ours, fixture.store, 5);
     ck_assert_int_eq(assigned(&ours, 5), 2);
+    ck_assert_int_eq(fence_find(&ours, 5)->doomed, -1);
+}
+END_TEST
+
+START_TEST(ends_of_an_idle_program_accuse_no_record)
+{
+    fence_new(&ours);
+    for (int i = 0; i < 6; i++) {
+        assigned(&ours, 5);
+        crash(&ours);
+    }
+    assigned(&ours, 5);
+    must(fence_note_alone(&ours, fixture.store, 5, &why));
+    crash(&ours);
+    assigned(&ours, 5);
     ck_assert_int_eq(fence_find(&ours, 5)->doomed, -1);
 }
 END_TEST
@@ -389,7 +409,8 @@ int main(void)
         a_reader_that_hands_back_leaves_no_suspicion,
         after_two_ends_at_one_place_records_go_one_by_one,
         progress_between_two_ends_is_no_reason_for_care,
-        a_record_that_ends_the_program_while_alone_is_doomed,
+        a_record_that_ends_the_program_twice_while_alone_is_doomed,
+        ends_of_an_idle_program_accuse_no_record,
         a_database_that_goes_away_dooms_no_record,
         the_direct_bus_suspects_no_record,
         a_gap_of_the_bus_is_recorded_and_everyone_is_told,
