@@ -81,6 +81,7 @@ enum status kafka_reader_open(struct bus *bus, const struct bus_reader_hooks *ho
         {"enable.auto.offset.store", "false"},
         {"auto.offset.reset", "error"},
         {"partition.assignment.strategy", "cooperative-sticky"},
+        {"session.timeout.ms", "10000"}, /* a killed reader's partitions move on; the fence makes being wrong harmless */
         {"fetch.wait.max.ms", "100"},
         {"fetch.message.max.bytes", KAFKA_MESSAGE_BYTES_MAX},
         {"queued.max.messages.kbytes", "65536"}, /* the memory of a reader, mostly */
