@@ -86,6 +86,8 @@ enum status classic_decode(struct classic_decoder *decoder, struct device_messag
         message->rows = ARENA_ARRAY(arena, struct event_row, 1);
         message->row_room = 1;
         custom_row(decoder, message, document, arena);
+        if (events || node_member(document, "MessageSchemaVersion"))
+            departures_of_envelope(document, &message->departures); /* meant as one, and its sender should hear */
     }
     return STATUS_OK;
 }

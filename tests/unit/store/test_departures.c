@@ -132,6 +132,9 @@ static const struct {
     {"{\"AgentVersion\":1,\"AgentId\":\"x\",\"MessageSchemaVersion\":\"2.0\",\"Kind\":\"\\u0000\",\"Events\":"
      "[" EVENT_OPEN("Triggered", "ProcessCreate", "Security", "false") "[" PROCESS_ELEMENT "]}]}",
      "", "type:AgentVersion format:AgentId enum:MessageSchemaVersion=2.0 unknown:Kind nul:Kind"},
+    {"{\"Events\":7}", "", "type:Events missing:AgentVersion missing:AgentId missing:MessageSchemaVersion"},
+    {"{\"AgentVersion\":\"1\",\"AgentId\":\"5aebd46d-3a56-4d4f-9f6b-9d5e2a4b6c70\",\"MessageSchemaVersion\":\"1.0\"}", "",
+     "missing:Events"},
     {ENVELOPE_OPEN EVENT_OPEN("Triggered", "ProcessCreate", "Security", "false") "[" PROCESS_ELEMENT "]}],\"Sequence\":7}",
      "", "type:Sequence"},
     {ENVELOPE_OPEN EVENT_OPEN("Triggered", "ProcessCreate", "Security", "false") "[" PROCESS_ELEMENT "]}],\"Sequence\":"
