@@ -694,9 +694,25 @@ START_TEST(a_client_that_does_not_come_to_tls_is_cut)
 }
 END_TEST
 
+enum { HELD = 200 * 1024, HOLDERS = 4 }; /* and a whole body more is beyond the budget */
+
+/* Requests that lack their last byte. */
+static void holders_open(struct text head, const char *body, int fds[HOLDERS])
+{
+    for (size_t i = 0; i < HOLDERS; i++) {
+        fds[i] = http_client_connect(pipeline_device_port());
+        ck_assert(http_client_send(fds[i], head) && http_client_send(fds[i], (struct text){body, HELD - 1}));
+    }
+}
+
+static void holders_close(const int fds[HOLDERS])
+{
+    for (size_t i = 0; i < HOLDERS; i++)
+        close(fds[i]);
+}
+
 START_TEST(bodies_under_way_share_one_budget)
 {
-    enum { HELD = 200 * 1024, HOLDERS = 4 }; /* and a whole body more is beyond it */
     char *large = malloc(BODY_MAX), url[128], line[DEVICE_TOKEN_SIZE + 32], length[64];
     const char *const headers[] = {line, says_json, NULL};
     struct program_reply reply;
@@ -710,19 +726,22 @@ START_TEST(bodies_under_way_share_one_budget)
     buf_init(&head, 8192);
     snprintf(length, sizeof length, "Content-Length: %d\r\n\r\n", HELD);
     request_head(&head, PATH, 0, length);
-    for (size_t i = 0; i < HOLDERS; i++) {
-        fds[i] = http_client_connect(pipeline_device_port());
-        ck_assert(http_client_send(fds[i], buf_as_text(&head)) && http_client_send(fds[i], (struct text){large, HELD - 1}));
-    }
-    /* Each port has a budget of its own. The holders are cut in the end, but a request takes a millisecond. */
+    /* Each port has a budget of its own. */
     snprintf(url, sizeof url, "http://localhost:%u" PATH_OF("device-8"), (unsigned)pipeline_device_port());
     snprintf(line, sizeof line, "Authorization: %s", pipeline_authorization(8));
-    ck_assert(program_http_until("POST", url, headers, (struct text){large, BODY_MAX}, 503, WAIT_MS, &reply));
+    /* The holders are cut in the end, so on a busy machine it may take more of them. */
+    bool refused = false;
+    for (int64_t until_ms = clock_monotonic_ms() + WAIT_MS; !refused && clock_monotonic_ms() < until_ms;) {
+        holders_open(buf_as_text(&head), large, fds);
+        refused = program_http_until("POST", url, headers, (struct text){large, BODY_MAX}, 503, REQUEST_TIMEOUT_MS, &reply);
+        holders_close(fds);
+        if (!refused)
+            program_reply_done(&reply);
+    }
+    ck_assert(refused);
     expect_refusal("beyond the budget", &reply, 503, "Busy");
     ck_assert_uint_gt(program_reply_header(&reply, "Retry-After").count, 0);
     program_reply_done(&reply);
-    for (size_t i = 0; i < HOLDERS; i++)
-        close(fds[i]);
     ck_assert(program_http_until("POST", url, headers, (struct text){large, BODY_MAX}, 204, WAIT_MS, &reply));
     program_reply_done(&reply);
     buf_done(&head);
