@@ -41,7 +41,7 @@ PIPELINES = $(patsubst tests/pipeline/%.c,%,$(shell find tests/pipeline -name 't
 FUZZERS   = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES   = $(patsubst bench/%.c,%,$(wildcard bench/bench_*.c))
 
-.PHONY: help deps build run test check unit pipeline compose core layers banned sizes bench fuzz clean install format
+.PHONY: help deps build docs run test check unit pipeline compose core layers banned sizes bench fuzz clean install format
 .SECONDARY:
 
 help: ## List the targets.
@@ -59,11 +59,17 @@ run: ## Install, build and start a whole Picket on this host: `picket up`.
 	@$(MAKE) --no-print-directory -s build
 	@$(BUILD)/picket up $(ARGS)
 
+docs: ## Write docs/configuration.md from the settings tables.
+	@$(MAKE) --no-print-directory -s $(BUILD)/picketd
+	@$(BUILD)/picketd --print-settings=markdown >$(BUILD)/configuration.md && cp $(BUILD)/configuration.md docs/configuration.md
+
 test: ## Install, build and run all tests against a real PostgreSQL and a real Kafka.
 	@$(MAKE) --no-print-directory deps WHAT=test
 	@$(MAKE) --no-print-directory check
 
-check: build core layers banned ## Build, then check the include rules and banned calls, then run all tests.
+check: build core layers banned ## Build, then check the include rules, banned calls and settings page, then run all tests.
+	@$(BUILD)/picketd --print-settings=markdown | cmp -s - docs/configuration.md || \
+	    { echo 'docs/configuration.md is not what the settings tables say: run make docs' >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
 	@tests/support/run.sh $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
 

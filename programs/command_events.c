@@ -17,7 +17,7 @@ static void event_element(void *context, const json_t *event);
 
 static const struct cli_flag event_flags[] = {
     {"device", "ID", "Only events of this device, or device/module."},
-    {"type", "TYPE", "Only this type: Security, Operational, Diagnostic or Custom."},
+    {"type", "TYPE", "Only this type: Security, Operational, Diagnostic, Custom or Picket."},
     {"name", "NAME", "Only this name: Process, ListeningPorts, Login …"},
     {"since", "TIME", "From here on: ISO 8601, or back from now as 24h (the default)."},
     {"until", "TIME", "Before this: ISO 8601, or back from now."},

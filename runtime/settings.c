@@ -53,7 +53,7 @@ static enum status string_check(const struct setting *row, const char *value, st
 static void *member_of(const struct settings_group *group, const struct setting *row);
 static const char *variable_of(const char *name, struct arena *arena);
 static void value_print(const struct settings_group *group, const struct setting *row, struct buf *out);
-static void default_print(const struct setting *row, struct buf *out);
+static void default_print(const struct setting *row, const char *label, struct buf *out);
 static void range_print(const struct setting *row, const char *dash, struct buf *out);
 static void row_print_markdown(const struct setting *row, struct buf *out);
 static void cell_print(const char *sentence, struct buf *out);
@@ -92,7 +92,7 @@ void settings_print(const struct settings_group *groups, size_t group_count, str
             buf_format(out, "%s = ", row->name);
             value_print(&groups[i], row, out);
             buf_format(out, "   # %s (", row->sentence);
-            default_print(row, out);
+            default_print(row, "default ", out);
             range_print(row, ", ", out);
             buf_string(out, ")\n");
         }
@@ -390,15 +390,16 @@ static void value_print(const struct settings_group *group, const struct setting
     }
 }
 
-static void default_print(const struct setting *row, struct buf *out)
+/* `label` stands before a value, and not before "needed". */
+static void default_print(const struct setting *row, const char *label, struct buf *out)
 {
     switch (row->kind) {
     case SETTING_KIND_INT:
-        buf_string(out, "default ");
+        buf_string(out, label);
         buf_i64(out, row->int_default);
         return;
     case SETTING_KIND_BOOL:
-        buf_format(out, "default %s", row->int_default ? "true" : "false");
+        buf_format(out, "%s%s", label, row->int_default ? "true" : "false");
         return;
     case SETTING_KIND_STRING:
     case SETTING_KIND_FILE:
@@ -406,9 +407,9 @@ static void default_print(const struct setting *row, struct buf *out)
         if (row->string_default == SETTING_NEEDED)
             buf_string(out, "needed");
         else if (!*row->string_default)
-            buf_string(out, "default none");
+            buf_format(out, "%snone", label);
         else
-            buf_format(out, "default %s", row->string_default);
+            buf_format(out, "%s%s", label, row->string_default);
         return;
     }
 }
@@ -431,7 +432,7 @@ static void row_print_markdown(const struct setting *row, struct buf *out)
 
     arena_init(&arena);
     buf_format(out, "| `%s` | `%s` | ", row->name, variable_of(row->name, &arena));
-    default_print(row, out);
+    default_print(row, "", out);
     buf_string(out, " | ");
     if (row->kind == SETTING_KIND_INT)
         range_print(row, "", out);

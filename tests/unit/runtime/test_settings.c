@@ -289,13 +289,13 @@ END_TEST
 START_TEST(markdown_page_has_a_row_for_each_setting_without_loading_any)
 {
     static const char row[] =
-        "| `https_port` | `PICKET_HTTPS_PORT` | default 8443 | 0 to 65535 | Port \\| of the door. |";
+        "| `https_port` | `PICKET_HTTPS_PORT` | 8443 | 0 to 65535 | Port \\| of the door. |";
 
     settings_print_markdown(both, 2, &printed);
     ck_assert_ptr_nonnull(strstr(printed.bytes, row));
     ck_assert_ptr_nonnull(strstr(printed.bytes, "\n## shelf\n"));
     ck_assert_ptr_nonnull(
-        strstr(printed.bytes, "| `key_file` | `PICKET_KEY_FILE` | default none | path of a file |"));
+        strstr(printed.bytes, "| `key_file` | `PICKET_KEY_FILE` | none | path of a file |"));
 }
 END_TEST
 
