@@ -7,6 +7,7 @@
 /* Escaping makes a body at most six times as long ("\u0001" is six bytes and came as six, but U+FFFD and quotes grow). */
 #define DETAILS_TEXT_MAX (8 * (size_t)PICKET_BODY_HARD_MAX)
 
+static void writer_begin(struct details_writer *writer);
 static void value_write(struct details_writer *writer, const struct json_node *value);
 static void children_write(struct details_writer *writer, const struct json_node *value);
 static void ranks_write(struct details_writer *writer, const struct json_node *object);
@@ -27,10 +28,7 @@ void details_writer_done(struct details_writer *writer)
 void details_write(struct details_writer *writer, const struct json_node *value, struct arena *arena,
                    struct details *out)
 {
-    buf_clear(&writer->text);
-    buf_clear(&writer->order);
-    writer->sorted = true;
-    writer->order_lost = false;
+    writer_begin(writer);
     value_write(writer, value);
     assert(!buf_failed(&writer->text) && !buf_failed(&writer->order));
 
@@ -42,8 +40,7 @@ void details_write(struct details_writer *writer, const struct json_node *value,
 struct text details_write_members(struct details_writer *writer, const struct json_node *const *members, size_t count,
                                   struct arena *arena)
 {
-    buf_clear(&writer->text);
-    buf_clear(&writer->order);
+    writer_begin(writer);
     buf_byte(&writer->text, '{');
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
@@ -54,6 +51,14 @@ struct text details_write_members(struct details_writer *writer, const struct js
     }
     buf_byte(&writer->text, '}');
     return arena_text(arena, buf_as_text(&writer->text));
+}
+
+static void writer_begin(struct details_writer *writer)
+{
+    buf_clear(&writer->text);
+    buf_clear(&writer->order);
+    writer->sorted = true;
+    writer->order_lost = false;
 }
 
 /* The recursion is bounded: the reader refused what is nested more than PICKET_JSON_DEPTH_LIMIT deep. */
