@@ -19,7 +19,7 @@
 
 static struct {
     struct keeper *keeper;
-    char folder[64], properties[96], log_file[96], java[PATH_SIZE], classes[PATH_SIZE], bootstrap[32];
+    char folder[64], scratch[96], properties[96], log_file[96], java[PATH_SIZE], classes[PATH_SIZE], bootstrap[32];
 } broker;
 
 static const char *server_argv[16];
@@ -39,7 +39,8 @@ void broker_start(void)
     snprintf(broker.properties, sizeof broker.properties, "%s/properties", broker.folder);
     snprintf(broker.log_file, sizeof broker.log_file, "%s/log", broker.folder);
     /* Compiled quickly rather than well, since it is started often and works little. */
-    const char *const argv[] = {broker.java, "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+    snprintf(broker.scratch, sizeof broker.scratch, "-Djava.io.tmpdir=%s", broker.folder); /* its libraries unpack there */
+    const char *const argv[] = {broker.java, broker.scratch, "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
                                 "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", broker.classes, "kafka.Kafka",
                                 broker.properties, NULL};
     memcpy(server_argv, argv, sizeof argv);
