@@ -47,6 +47,7 @@ CREATE TABLE picket.message (
     event_count   int         NOT NULL,
     departures    text[],     -- of the envelope; those of an event stand on the event
     extra         jsonb,      -- members of the envelope that the published schema does not know; NULL when there are none
+    properties    jsonb,      -- IoT Hub's system and application properties that came beside the body; NULL: none
     commit_xid    xid8        NOT NULL DEFAULT pg_current_xact_id()
 ) PARTITION BY RANGE (received_at);
 

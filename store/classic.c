@@ -18,6 +18,7 @@ struct event {
 };
 
 static void message_clear(struct device_message *message, struct arena *arena);
+static void properties_read(struct classic_decoder *decoder, struct device_message *message, struct arena *arena);
 static bool claims_json(const struct device_message *message, struct arena *arena);
 static bool properties_claim_json(const struct device_message *message, struct arena *arena);
 static bool type_is_json(struct text type);
@@ -66,6 +67,8 @@ enum status classic_decode(struct classic_decoder *decoder, struct device_messag
     struct json_node *document = NULL;
 
     message_clear(message, arena);
+    if (message->record.properties.count)
+        properties_read(decoder, message, arena);
     if (!claims_json(message, arena)) {
         message->rows = ARENA_ARRAY(arena, struct event_row, 1);
         message->row_room = 1;
@@ -130,8 +133,23 @@ static void message_clear(struct device_message *message, struct arena *arena)
     departures_init(&message->departures, DEPARTURES_MAX, arena);
     message->rows = NULL;
     message->row_count = message->row_room = 0;
-    message->agent_version = message->agent_id = message->extra = TEXT_NONE;
+    message->agent_version = message->agent_id = message->extra = message->properties = TEXT_NONE;
     message->report = NULL;
+}
+
+/* They come from headers and topics, so they hold what PostgreSQL does not take as a body may. */
+static void properties_read(struct classic_decoder *decoder, struct device_message *message, struct arena *arena)
+{
+    struct json_node *properties = NULL;
+    struct details kept;
+    struct problem ignored;
+
+    if (json_tree_read(classic_text(message->record.properties), decoder->depth_max, arena, &properties, &ignored)) {
+        departures_add(&message->departures, TEXT("properties-unreadable"));
+        return;
+    }
+    details_write(&decoder->writer, properties, arena, &kept);
+    message->properties = kept.text;
 }
 
 /* Ingest marks what it has checked. A body without the mark that claims to be JSON comes from a transport that cannot

@@ -35,6 +35,7 @@ struct device_message {
     size_t row_count, row_room;
     struct departures departures; /* of the envelope */
     struct text agent_version, agent_id, extra;
+    struct text properties; /* JSON object that PostgreSQL takes; TEXT_NONE: none */
     const struct ledger_report *report; /* NULL: the message bears no Sequence */
     bool fresh;                         /* not seen before: set by messages_insert() */
 };

@@ -49,11 +49,11 @@ enum status messages_insert(struct db *db, struct device_message *messages, size
      * weeks. */
     static const char insert_new[] =
         "INSERT INTO picket.message (workspace_id, device_id, module_id, message_key, received_at, bus_topic_id,"
-        " bus_partition, bus_offset, event_count, departures, extra)"
-        " SELECT w, d, m, key, at, topic, p, o, n, departures::text[], extra"
+        " bus_partition, bus_offset, event_count, departures, extra, properties)"
+        " SELECT w, d, m, key, at, topic, p, o, n, departures::text[], extra, properties"
         " FROM unnest($1::int[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[], $6::int[], $7::bigint[],"
-        " $8::int[], $9::text[], $10::jsonb[], $11::smallint[])"
-        " AS k (w, d, m, key, at, p, o, n, departures, extra, topic)"
+        " $8::int[], $9::text[], $10::jsonb[], $11::smallint[], $12::jsonb[])"
+        " AS k (w, d, m, key, at, p, o, n, departures, extra, topic, properties)"
         " WHERE NOT EXISTS (SELECT FROM picket.message known WHERE known.workspace_id = w"
         " AND known.device_id = d COLLATE \"C\" AND known.message_key = key OFFSET 0)"
         " ON CONFLICT DO NOTHING RETURNING message_key";
@@ -63,7 +63,7 @@ enum status messages_insert(struct db *db, struct device_message *messages, size
     struct buf scratch;
 
     buf_init(&scratch, COLUMN_BYTES_MAX);
-    columns_open(&columns, 11);
+    columns_open(&columns, 12);
     for (size_t i = 0; i < count; i++) {
         struct device_message **slot = table_slot(&table, messages[i].key);
         messages[i].fresh = false;
@@ -114,6 +114,7 @@ static void row_add(struct columns *columns, const struct device_message *messag
     columns_text(columns, 8, departures_print(&message->departures, scratch));
     columns_text(columns, 9, message->extra);
     columns_i64(columns, 10, bus_topic_id);
+    columns_text(columns, 11, message->properties);
 }
 
 /* As an array literal of its own: arrays of arrays would all have to be of one length. */

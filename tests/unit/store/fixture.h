@@ -71,6 +71,7 @@ struct record_wish {
     uint32_t workspace;                         /* 0: 1 */
     int64_t received_at_us;                     /* 0: now */
     const char *identity;                       /* makes the message's key; NULL: the message bears none */
+    const char *properties;                     /* JSON text; NULL: none */
     bool unchecked;                             /* ingest has not seen that it is JSON */
     bool door;
 };
@@ -90,6 +91,7 @@ static inline struct bus_record record_make(const struct record_wish *wish, stru
         .received_at_us = wish->received_at_us ? wish->received_at_us : fixture.now_us,
         .transport = {"https", 5},
         .content_type = span_of(wish->content_type),
+        .properties = span_of(wish->properties),
         .claims_json = !wish->unchecked,
         .has_identity = wish->identity,
     };

@@ -143,6 +143,16 @@ START_TEST(what_stands_around_the_events_is_kept_with_the_message)
 }
 END_TEST
 
+START_TEST(properties_are_kept_with_the_message_whatever_they_hold)
+{
+    store_one(&(struct record_wish){.properties = "{\"$.mid\":\"7\",\"site\":\"a\\u0000b\"}"}, "{}");
+    ck_assert_str_eq(sql_text("SELECT properties FROM picket.message"), "{\"site\": \"a\xEF\xBF\xBD" "b\", \"$.mid\": \"7\"}");
+    store_one(&(struct record_wish){.properties = "{\"site\""}, "{}");
+    ck_assert_str_eq(sql_text("SELECT properties FROM picket.message WHERE bus_offset = 1"), "NULL");
+    ck_assert_str_eq(sql_text("SELECT departures::text FROM picket.message WHERE bus_offset = 1"), "{properties-unreadable}");
+}
+END_TEST
+
 START_TEST(a_thousand_messages_are_told_apart_from_their_resends)
 {
     enum { COUNT = 1000 };
@@ -174,6 +184,7 @@ int main(void)
         the_same_record_read_again_is_one,
         a_key_without_identity_depends_on_all_that_makes_the_place,
         what_stands_around_the_events_is_kept_with_the_message,
+        properties_are_kept_with_the_message_whatever_they_hold,
         a_thousand_messages_are_told_apart_from_their_resends,
     };
     return FIXTURE_MAIN("store/messages", tests);
