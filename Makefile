@@ -104,6 +104,7 @@ bench: ## Measure, as ratios of one run, what the speed promises say.
 	@bench/run.sh $(BUILD)
 
 fuzz: ## Run each fuzzer for a minute (SECONDS_EACH=n), with clang, address and undefined behaviour checked.
+	@command -v clang >/dev/null || { echo "make fuzz needs clang: apt-get install clang"; exit 1; }
 	@$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address,undefined BUILD=build/fuzz $(addprefix build/fuzz/tests/fuzz/,$(FUZZERS))
 	@tests/support/fuzz.sh build/fuzz/tests/fuzz $(or $(SECONDS_EACH),60) $(FUZZERS)
 
@@ -165,6 +166,7 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(SUPPORT) $(call present,$(USES_server))
 	@echo "  LD $@"
 	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
 build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o $(call present,$(USES_server))
-	$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SERVER_LIBS)
+	@echo "  LD $@"
+	@$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SERVER_LIBS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -17,6 +17,7 @@ struct http_front {
     const struct ingest_settings *settings;
     struct http_front_parts parts;
     struct http_server *https, *http;
+    _Atomic size_t body_bytes; /* of all bodies in memory, on both ports */
 };
 
 /* One POST, in its exchange's arena from admission to answer. */
@@ -115,6 +116,7 @@ static struct http_server_settings server_settings(struct http_front *front)
         .answer_timeout_ms = (uint32_t)settings->answer_timeout_ms,
         .body_bytes_max = (size_t)settings->body_bytes_max,
         .body_budget_bytes = (size_t)settings->body_budget_bytes,
+        .body_budget_used = &front->body_bytes,
         .routes = routes,
         .route_count = sizeof routes / sizeof routes[0],
         .context = front,

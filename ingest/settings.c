@@ -29,7 +29,7 @@ const struct setting ingest_settings_table[] = {
     SETTING_INT(struct ingest_settings, body_bytes_max, PICKET_BODY_MAX, 1024, PICKET_BODY_HARD_MAX,
                 "Longest body of a message, also after decompression."),
     SETTING_INT(struct ingest_settings, body_budget_bytes, 64 * MIB, MIB, 64LL * 1024 * MIB,
-                "Memory for all bodies that are under way at once, per port."),
+                "Memory for all bodies that are under way at once, on all ports together."),
     SETTING_INT(struct ingest_settings, json_depth_max, PICKET_JSON_DEPTH_MAX, 8, 256,
                 "Deepest nesting of objects and arrays in a JSON body."),
     SETTING_INT(struct ingest_settings, messages_per_second, 100, 0, 1000000,

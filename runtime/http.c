@@ -46,6 +46,8 @@ enum status http_server_open(const struct http_server_settings *settings, struct
         abort();
     memset(server, 0, sizeof *server);
     server->settings = *settings;
+    if (!server->settings.body_budget_used)
+        server->settings.body_budget_used = &server->body_bytes;
     atomic_init(&server->references, 1);
     atomic_init(&server->listen_fd, -1);
     server->wake_fd = -1;

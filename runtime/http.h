@@ -38,6 +38,7 @@ struct http_server_settings {
     uint32_t request_timeout_ms, answer_timeout_ms;
     size_t body_bytes_max;    /* 413 beyond */
     size_t body_budget_bytes; /* 503 with Retry-After beyond */
+    _Atomic size_t *body_budget_used; /* of a budget that several servers share; outlives their exchanges. NULL: its own */
     const struct http_route *routes;
     size_t route_count;
     void *context; /* for all functions below and the handlers */

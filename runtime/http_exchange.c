@@ -94,7 +94,7 @@ enum status http_exchange_body_add(struct http_exchange *exchange, const char *b
 void http_exchange_body_drop(struct http_exchange *exchange)
 {
     if (exchange->body_charged)
-        atomic_fetch_sub_explicit(&exchange->server->body_bytes, exchange->body_charged, memory_order_relaxed);
+        atomic_fetch_sub_explicit(exchange->server->settings.body_budget_used, exchange->body_charged, memory_order_relaxed);
     if (exchange->body_room > HTTP_MEMORY_KEPT_BYTES) {
         free(exchange->body);
         exchange->body = NULL;
@@ -108,10 +108,10 @@ static bool body_grow(struct http_exchange *exchange, size_t room)
 {
     struct http_server *server = exchange->server;
     size_t more = room - exchange->body_charged;
-    size_t before = atomic_fetch_add_explicit(&server->body_bytes, more, memory_order_relaxed);
+    size_t before = atomic_fetch_add_explicit(server->settings.body_budget_used, more, memory_order_relaxed);
 
     if (before + more > server->settings.body_budget_bytes) {
-        atomic_fetch_sub_explicit(&server->body_bytes, more, memory_order_relaxed);
+        atomic_fetch_sub_explicit(server->settings.body_budget_used, more, memory_order_relaxed);
         return false;
     }
     exchange->body_charged = room;

@@ -103,7 +103,7 @@ struct http_lingerer {
 struct http_server {
     struct http_server_settings settings;
     _Atomic unsigned references; /* the owner's, and one per exchange that was abandoned */
-    _Atomic size_t body_bytes;   /* of all bodies in memory */
+    _Atomic size_t body_bytes;   /* of all bodies in memory, unless settings.body_budget_used counts them */
     _Atomic long connections;
     _Atomic bool draining, stopping;
     uint16_t port;

@@ -210,7 +210,8 @@ static bool request_check(struct http_exchange *exchange, const struct framing *
         return false;
     }
     if (framing->length &&
-        atomic_load_explicit(&server->body_bytes, memory_order_relaxed) + framing->length > settings->body_budget_bytes) {
+        atomic_load_explicit(settings->body_budget_used, memory_order_relaxed) + framing->length >
+            settings->body_budget_bytes) {
         refuse(exchange, 503, "Busy", "Too many requests are under way; try again.");
         http_retry_after(exchange, HTTP_BUSY_SECONDS);
         return false;

@@ -726,8 +726,8 @@ START_TEST(bodies_under_way_share_one_budget)
     buf_init(&head, 8192);
     snprintf(length, sizeof length, "Content-Length: %d\r\n\r\n", HELD);
     request_head(&head, PATH, 0, length);
-    /* Each port has a budget of its own. */
-    snprintf(url, sizeof url, "http://localhost:%u" PATH_OF("device-8"), (unsigned)pipeline_device_port());
+    /* The holders are on the plain port: all ports share one budget. */
+    snprintf(url, sizeof url, "%s" PATH_OF("device-8"), whole_device_url());
     snprintf(line, sizeof line, "Authorization: %s", pipeline_authorization(8));
     /* The holders are cut in the end, so on a busy machine it may take more of them. */
     bool refused = false;
