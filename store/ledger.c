@@ -279,7 +279,8 @@ static void ranges_trim(struct ledger_ranges *ranges, int64_t below)
     while (gone < ranges->count && ranges->items[gone].to < below)
         gone++;
     ranges->count -= gone;
-    memmove(ranges->items, ranges->items + gone, ranges->count * sizeof *ranges->items);
+    for (size_t i = 0; gone && i < ranges->count; i++)
+        ranges->items[i] = ranges->items[i + gone];
     if (ranges->count && ranges->items[0].from < below)
         ranges->items[0].from = below;
 }

@@ -274,7 +274,7 @@ END_TEST
 START_TEST(more_reasons_than_are_told_apart_are_summed_as_other)
 {
     struct ledger_state state = {.settled_below = 1};
-    char name[16];
+    char name[32];
 
     for (int i = 0; i < LEDGER_REASONS_MAX + 10; i++) {
         snprintf(name, sizeof name, "reason-%d", i);
