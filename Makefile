@@ -52,7 +52,7 @@ deps: ## Install what is missing: Debian packages, and Kafka's jars for the test
 	@tests/support/deps.sh
 
 build: ## Build picket, picketd and picket-agent into build/plain/ (build/<SAN>/ for a sanitizer build).
-	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/,$(PROGRAMS))
+	@$(MAKE) --no-print-directory -s $(addprefix $(BUILD)/,$(PROGRAMS))
 
 run: ## Install, build and start a whole Picket on this host: `picket up`.
 	@$(MAKE) --no-print-directory deps WHAT=run
@@ -70,15 +70,15 @@ test: ## Install, build and run all tests against a real PostgreSQL and a real K
 check: build core layers banned ## Build, then check the include rules, banned calls and settings page, then run all tests.
 	@$(BUILD)/picketd --print-settings=markdown | cmp -s - docs/configuration.md || \
 	    { echo 'docs/configuration.md is not what the settings tables say: run make docs' >&2; exit 1; }
-	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
+	@$(MAKE) --no-print-directory -s $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
 	@tests/support/run.sh $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
 
 unit: ## Run the unit tests only (ONLY=folder/test_name for one).
-	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/tests/unit/,$(or $(ONLY),$(UNITS)))
+	@$(MAKE) --no-print-directory -s $(addprefix $(BUILD)/tests/unit/,$(or $(ONLY),$(UNITS)))
 	@tests/support/run.sh $(addprefix $(BUILD)/tests/unit/,$(or $(ONLY),$(UNITS)))
 
 pipeline: build ## Run the pipeline tests only (ONLY=test_name for one).
-	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/tests/pipeline/,$(or $(ONLY),$(PIPELINES)))
+	@$(MAKE) --no-print-directory -s $(addprefix $(BUILD)/tests/pipeline/,$(or $(ONLY),$(PIPELINES)))
 	@tests/support/run.sh $(addprefix $(BUILD)/tests/pipeline/,$(or $(ONLY),$(PIPELINES)))
 
 core: $(BUILD)/core.o ## Build what firmware links as C99 for size, and refuse what only an operating system has.
