@@ -12,6 +12,7 @@
 #define POLL_SLICE_MS 500   /* a wake-up that librdkafka loses costs no more */
 #define WATERMARKS_MS 5000  /* for the broker to tell where a partition begins and ends */
 #define DROPPED_MS 2000     /* a dropped partition is asked about again after this, if the group still says it is ours */
+#define FIRST_PART_MS 5000  /* longer than a group waits for its first members */
 #define COMMIT_EVERY_MS 1000 /* for lag tools only */
 
 /* A partition that the group gave us is read only after assigned() said from where. `fetching` begins there, and ends
@@ -29,6 +30,7 @@ struct kafka_partition {
 struct kafka_reader {
     struct bus_reader reader;
     rd_kafka_t *rk;
+    bool heard; /* the group has told us our part at least once */
     rd_kafka_queue_t *queue;
     struct kafka_partition *partitions;
     int32_t partition_count;
@@ -48,6 +50,7 @@ static struct kafka_reader *reader_of(struct bus_reader *reader) { return (struc
 static void rebalance_receive(rd_kafka_t *rk, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *list,
                               void *opaque);
 static void read_error_receive(rd_kafka_t *rk, int error, const char *reason, void *opaque);
+static bool part_await(struct kafka_reader *reader);
 static struct kafka_partition *partition_at(struct kafka_reader *reader, int32_t number);
 static int64_t partitions_ask(struct kafka_reader *reader);
 static void partition_ask(struct kafka_reader *reader, int32_t number);
@@ -125,6 +128,10 @@ void kafka_reader_close(struct bus_reader *take_reader)
     struct kafka_reader *reader = reader_of(take_reader);
 
     batch_drop(reader);
+    if (reader->rk && !part_await(reader)) {
+        log_warn("bus.reader_left", "after_ms=%d", FIRST_PART_MS);
+        return; /* the process ends anyway */
+    }
     if (reader->rk) {
         offsets_commit(reader);
         rd_kafka_consumer_close(reader->rk); /* revokes what we have, and leaves the group */
@@ -136,6 +143,21 @@ void kafka_reader_close(struct bus_reader *take_reader)
     free(reader->messages);
     free(reader->partitions);
     free(reader);
+}
+
+/* librdkafka (2.0.2 at least) aborts the program when it is destroyed after it joined a group for the first time and
+ * before it was told its part: its assignor has no state by then, and insists on one. Nothing tells these moments apart
+ * from outside, so the part is waited for, and a handle that never hears of one is not destroyed. */
+static bool part_await(struct kafka_reader *reader)
+{
+    int64_t until_ms = clock_monotonic_ms() + FIRST_PART_MS;
+
+    while (!reader->heard && kafka_left_ms(until_ms) > 0) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(reader->rk, kafka_left_ms(until_ms));
+        if (message)
+            rd_kafka_message_destroy(message);
+    }
+    return reader->heard;
 }
 
 enum status kafka_take(struct bus_reader *base, const struct bus_take_limits *limits, struct bus_batch *out,
@@ -229,6 +251,7 @@ static void rebalance_receive(rd_kafka_t *rk, rd_kafka_resp_err_t error, rd_kafk
     bool came = error == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
     rd_kafka_error_t *refused = NULL;
 
+    reader->heard = true;
     if (!came)
         offsets_commit(reader);
     for (int i = 0; i < list->cnt; i++) {
