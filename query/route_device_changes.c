@@ -43,7 +43,9 @@ static enum status credential_put(const struct query *query, const struct reques
                                   const struct keys *keys, struct problem *why);
 static enum status credential_get(const struct query *query, const struct request *request, const struct device_path *path,
                                   struct keys *out, struct problem *why);
-static void connection_string(const struct query *query, const char *device, const char *module, const struct key *key,
+static enum status device_host(const struct query *query, const struct request *request, const char *workspace,
+                               const char **out, struct problem *why);
+static void connection_string(const char *host, const char *device, const char *module, const struct key *key,
                               const struct request *request, struct reply *reply);
 static enum status status_change(const struct request *request, struct reply *reply, const char *status_wanted,
                                  const char *action, struct problem *why);
@@ -51,6 +53,7 @@ static enum status status_change(const struct request *request, struct reply *re
 ROUTE_HANDLER(devices_create)
 {
     static const char *const members[] = {"id", "workspace", "primary_key", "secondary_key", NULL};
+    const char *host = NULL;
     struct keys keys;
     struct wish wish;
 
@@ -70,6 +73,8 @@ ROUTE_HANDLER(devices_create)
         status = credential_put(query, request, identity, &keys, why);
     }
     if (!status)
+        status = device_host(query, request, wish.workspace_text, &host, why);
+    if (!status)
         status = request_audit(request, wish.workspace, "device.create", arena_string(request->arena, wish.id), NULL, why);
     if (!status) {
         reply_code(reply, 201);
@@ -79,7 +84,7 @@ ROUTE_HANDLER(devices_create)
         reply_string(reply, "status", "enabled");
         reply_string(reply, "primary_key", keys.primary.text);
         reply_string(reply, "secondary_key", keys.secondary.text);
-        connection_string(query, wish.device, wish.module, &keys.primary, request, reply);
+        connection_string(host, wish.device, wish.module, &keys.primary, request, reply);
         reply_close_object(reply);
     }
     secret_wipe(&keys, sizeof keys);
@@ -126,7 +131,7 @@ ROUTE_HANDLER(devices_delete)
 ROUTE_HANDLER(devices_rotate_key)
 {
     static const char *const members[] = {"key", NULL};
-    const char *which = NULL;
+    const char *which = NULL, *host = NULL;
     struct device_path path;
     struct keys keys;
 
@@ -150,6 +155,8 @@ ROUTE_HANDLER(devices_rotate_key)
     const char *const identity[] = {path.workspace, path.device, path.module};
     status = credential_put(query, request, identity, &keys, why);
     if (!status)
+        status = device_host(query, request, path.workspace, &host, why);
+    if (!status)
         status = request_audit(request, path.workspace_id, "device.rotate-key", path.name, json_pack("{s:s}", "key", which), why);
     if (!status) {
         reply_open_object(reply, NULL);
@@ -158,7 +165,7 @@ ROUTE_HANDLER(devices_rotate_key)
         reply_string(reply, "status", path.status);
         reply_string(reply, "primary_key", keys.primary.text);
         reply_string(reply, "secondary_key", keys.secondary.text);
-        connection_string(query, path.device, path.module, &keys.primary, request, reply);
+        connection_string(host, path.device, path.module, &keys.primary, request, reply);
         reply_close_object(reply);
     }
     secret_wipe(&keys, sizeof keys);
@@ -169,7 +176,7 @@ ROUTE_HANDLER(devices_rotate_key)
 ROUTE_HANDLER(devices_connection_string)
 {
     static const char *const words[] = {"primary", "secondary", NULL};
-    const char *which = NULL;
+    const char *which = NULL, *host = NULL;
     struct device_path path;
     struct keys keys;
 
@@ -181,10 +188,12 @@ ROUTE_HANDLER(devices_connection_string)
     if (status)
         return status;
     bool secondary = which && strcmp(which, "secondary") == 0;
-    status = request_audit(request, path.workspace_id, "device.connection-string", path.name, NULL, why);
+    status = device_host(query, request, path.workspace, &host, why);
+    if (!status)
+        status = request_audit(request, path.workspace_id, "device.connection-string", path.name, NULL, why);
     if (!status) {
         reply_open_object(reply, NULL);
-        connection_string(query, path.device, path.module, secondary ? &keys.secondary : &keys.primary, request, reply);
+        connection_string(host, path.device, path.module, secondary ? &keys.secondary : &keys.primary, request, reply);
         reply_close_object(reply);
     }
     secret_wipe(&keys, sizeof keys);
@@ -347,11 +356,26 @@ static enum status credential_get(const struct query *query, const struct reques
     return status;
 }
 
-static void connection_string(const struct query *query, const char *device, const char *module, const struct key *key,
+/* The host is the workspace's first own name, since a token for another one leads to another workspace; with the port that
+ * the setting names. */
+static enum status device_host(const struct query *query, const struct request *request, const char *workspace,
+                               const char **out, struct problem *why)
+{
+    static const char select_name[] = "SELECT host_names[1] FROM picket.workspace WHERE workspace_id = $1::int";
+    const char *set = query_settings_of(query)->device_host_name, *port = strchr(set, ':');
+    struct db_rows *rows = NULL;
+
+    *out = set;
+    enum status status = request_query(request, select_name, &workspace, 1, &rows, why);
+    if (!status && db_rows_count(rows) && !db_is_null(rows, 0, 0))
+        *out = arena_format(request->arena, "%.*s%s", TEXT_ARGS(db_text(rows, 0, 0)), port ? port : "");
+    db_rows_free(rows);
+    return status;
+}
+
+static void connection_string(const char *host, const char *device, const char *module, const struct key *key,
                               const struct request *request, struct reply *reply)
 {
-    const char *host = query_settings_of(query)->device_host_name;
-
     char *text = arena_format(request->arena, "HostName=%s;DeviceId=%s;%s%s%sSharedAccessKey=%s", host, device,
                               *module ? "ModuleId=" : "", module, *module ? ";" : "", key->text);
     reply_string(reply, "connection_string", text);

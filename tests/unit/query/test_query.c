@@ -66,6 +66,21 @@ START_TEST(a_created_device_has_keys_that_rest_sealed)
 }
 END_TEST
 
+START_TEST(a_connection_string_names_a_host_that_leads_to_the_device)
+{
+    const char *admin = token("admin", "default");
+
+    sql("UPDATE picket.workspace SET host_names = '{plant.example,other.example}' WHERE workspace_id = 1");
+    ck_assert(text_starts(text_of(string_in(ask(admin, "POST", "/v1/devices", "{\"id\":\"d\"}", 201), "connection_string")),
+                          TEXT("HostName=plant.example:8443;DeviceId=d;")));
+    ck_assert(text_starts(text_of(string_in(get(admin, "/v1/devices/d/connection-string"), "connection_string")),
+                          TEXT("HostName=plant.example:8443;DeviceId=d;")));
+    ck_assert(text_starts(text_of(string_in(ask(admin, "POST", "/v1/devices/d/rotate-key", "{\"key\":\"both\"}", 200),
+                                            "connection_string")),
+                          TEXT("HostName=plant.example:8443;DeviceId=d;")));
+}
+END_TEST
+
 START_TEST(a_device_can_bring_its_keys_and_have_modules)
 {
     const char *admin = token("admin", "default");
@@ -500,6 +515,7 @@ int main(void)
         without_a_token_that_is_known_nothing_is_answered,
         a_role_may_do_what_it_may_and_no_more,
         a_created_device_has_keys_that_rest_sealed,
+        a_connection_string_names_a_host_that_leads_to_the_device,
         a_device_can_bring_its_keys_and_have_modules,
         what_cannot_be_a_device_is_refused_with_a_sentence,
         a_deleted_device_comes_back_with_new_keys,
