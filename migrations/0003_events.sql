@@ -288,7 +288,8 @@ BEGIN
         EXECUTE format('CREATE POLICY visible ON picket.%I TO picket_query, picket_admin
             USING (workspace_id = ANY ((SELECT picket.workspaces_visible())::int[]))', name);
         EXECUTE format('GRANT SELECT ON picket.%I TO picket_query, picket_admin', name);
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE ON picket.%I TO picket_store', name);
+        EXECUTE format('GRANT SELECT, INSERT%s ON picket.%I TO picket_store',
+                       CASE WHEN name IN ('message', 'raw_event') THEN '' ELSE ', UPDATE' END, name);
     END LOOP;
 END $$;
 GRANT UPDATE (state) ON picket.dead_letter TO picket_admin;
