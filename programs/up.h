@@ -69,8 +69,8 @@ bool up_ended(struct data_process process, int *code);
 void up_reap(const struct up *up);
 /* SIGTERM, then SIGKILL after `timeout_ms`; also for processes that are not our children. */
 void up_stop(struct data_process process, uint32_t timeout_ms);
-/* The last line of a log that is not empty; "" when there is none. Static string. */
-const char *up_last_line(const char *log_file);
+/* The line at the end of a log that says why a program ended, else its last one; "" when it is empty. Static string. */
+const char *up_reason_line(const char *log_file);
 /* Renames a log that has grown past its limit to <name>.old, and makes sure that `user` can append to it. */
 void up_log_rotate(const char *log_file, const struct up_user *user);
 

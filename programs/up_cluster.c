@@ -101,7 +101,7 @@ enum status up_cluster_start(struct up *up, struct problem *why)
     if (!running)
         status = control(up, start, NULL, why);
     if (status) {
-        problem_set(why, STATUS_REJECT, "PostgreSQL did not start: %.300s; see %s", up_last_line(up_path(up, "log/postgres.log")),
+        problem_set(why, STATUS_REJECT, "PostgreSQL did not start: %.300s; see %s", up_reason_line(up_path(up, "log/postgres.log")),
                     up_path(up, "log/postgres.log"));
         return STATUS_REJECT;
     }

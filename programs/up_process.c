@@ -16,6 +16,7 @@
 
 #define LOG_BYTES_MAX (10 * 1024 * 1024)
 #define LOG_TAIL_BYTES 4096
+#define REASON_LINES 4 /* of a log's end that are looked at for a reason */
 #define ENVIRONMENT_MAX 1024
 #define POLL_MS 20
 
@@ -62,7 +63,7 @@ enum status up_run(const struct up_command *command, int *code, struct problem *
         return STATUS_OK;
     const char *name = strrchr(command->argv[0], '/');
     return problem_set(why, STATUS_REJECT, "%s failed: %.300s", name ? name + 1 : command->argv[0],
-                       up_last_line(command->log_file));
+                       up_reason_line(command->log_file));
 }
 
 bool up_ended(struct data_process process, int *code)
@@ -112,17 +113,29 @@ void up_stop(struct data_process process, uint32_t timeout_ms)
     }
 }
 
-const char *up_last_line(const char *log_file)
+/* PostgreSQL's last word is that it is shut down, and ours that the program ends: the reason stands a line or two above. */
+const char *up_reason_line(const char *log_file)
 {
+    static const char *const marks[] = {"FATAL:", "PANIC:", " error "};
     static char tail[LOG_TAIL_BYTES];
-    char *end, *start;
+    const char *last = NULL;
 
     tail_read(log_file, tail, sizeof tail);
-    end = tail + strlen(tail);
-    while (end > tail && (unsigned char)end[-1] <= ' ')
-        *--end = '\0';
-    start = strrchr(tail, '\n');
-    return start ? start + 1 : tail;
+    for (unsigned back = 0; back < REASON_LINES; back++) {
+        size_t count = strlen(tail);
+        while (count && (unsigned char)tail[count - 1] <= ' ')
+            tail[--count] = '\0';
+        char *start = strrchr(tail, '\n');
+        const char *line = start ? start + 1 : tail;
+        for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+            if (strstr(line, marks[i]))
+                return line;
+        last = last ? last : line;
+        if (!start)
+            break;
+        *start = '\0';
+    }
+    return last;
 }
 
 void up_log_rotate(const char *log_file, const struct up_user *user)

@@ -111,7 +111,7 @@ enum status up_server_wait_ready(struct up *up, uint32_t timeout_ms, struct prob
             return STATUS_OK;
         if (up_ended(up->state.picketd, &code)) {
             up->state.picketd = (struct data_process){0};
-            return problem_set(why, STATUS_FAULT, "picketd ended: %.300s; see %s", up_last_line(up_path(up, "log/picketd.log")),
+            return problem_set(why, STATUS_FAULT, "picketd ended: %.300s; see %s", up_reason_line(up_path(up, "log/picketd.log")),
                                up_path(up, "log/picketd.log"));
         }
         if (clock_monotonic_ms() > deadline) {

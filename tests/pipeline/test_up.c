@@ -354,6 +354,28 @@ START_TEST(a_port_in_use_is_one_sentence)
 }
 END_TEST
 
+START_TEST(a_cluster_that_does_not_start_is_said_why)
+{
+    char other[64], version[96], https[16], query[16];
+    struct problem why;
+
+    snprintf(other, sizeof other, "/tmp/picket-up-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(other));
+    snprintf(version, sizeof version, "%s/postgres/PG_VERSION", other);
+    snprintf(https, sizeof https, "%u", (unsigned)program_free_port());
+    snprintf(query, sizeof query, "%u", (unsigned)program_free_port());
+    const char *const start[] = {"up",   "--detach",     "--quiet", "--no-agent",   "--data", other,
+                                 "--port-https", https, "--port-query", query, NULL};
+    ck_assert_msg(run(start) == 0, "%s", output.bytes);
+    ck_assert_int_eq(run((const char *const[]){"down", "--data", other, NULL}), 0);
+    ck_assert_int_eq(process_write_file(version, TEXT("9.1\n"), 0644, &why), STATUS_OK);
+    ck_assert_int_eq(run(start), 2);
+    ck_assert_msg(strstr(output.bytes, "FATAL") != NULL, "%s", output.bytes);
+    ck_assert_ptr_nonnull(strstr(output.bytes, "log/postgres.log"));
+    program_run("/bin/rm", (const char *const[]){"-rf", other, NULL}, NULL, NULL);
+}
+END_TEST
+
 START_TEST(a_folder_that_cannot_be_written_is_one_sentence)
 {
     ck_assert_int_eq(run((const char *const[]){"up", "--detach", "--data", "/proc/picket", NULL}), 2);
@@ -448,6 +470,7 @@ int main(void)
     tcase_add_test(running, down_leaves_no_process_and_the_next_start_has_the_data);
     tcase_add_test(running, a_port_in_use_is_one_sentence);
     suite_add_tcase(suite, running);
+    tcase_add_test(refused, a_cluster_that_does_not_start_is_said_why);
     tcase_add_test(refused, a_folder_that_cannot_be_written_is_one_sentence);
     tcase_add_test(refused, a_folder_closed_to_the_database_user_is_said_so);
     tcase_add_test(refused, an_unprivileged_user_has_it_all_as_well);
