@@ -28,16 +28,20 @@ static enum status ledger_put(struct db *db, const struct batch_source *source, 
 static enum status dead_put(struct db *db, const struct batch_source *source, const struct batch *batch,
                             uint32_t timeout_ms, struct problem *why);
 
-void batch_read(const struct batch_source *source, const struct bus_record *records, size_t count, struct batch *out)
+size_t batch_read(const struct batch_source *source, const struct bus_record *records, size_t count, struct batch *out)
 {
+    size_t read = 0;
+
+
     *out = (struct batch){
         .messages = ARENA_ARRAY(source->arena, struct device_message, count),
         .refused = ARENA_ARRAY(source->arena, const struct json_node *, count),
         .notes = ARENA_ARRAY(source->arena, struct activity_note, count),
         .dead = ARENA_ARRAY(source->arena, struct batch_dead, count),
     };
-    for (size_t i = 0; i < count; i++)
-        record_read(source, &records[i], out);
+    while (read < count && (read == 0 || source->memory_max == 0 || source->arena->used_bytes < source->memory_max))
+        record_read(source, &records[read++], out);
+    return read;
 }
 
 void batch_read_dead(const struct batch_source *source, const struct bus_record *record, const char *reason,

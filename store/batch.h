@@ -33,10 +33,13 @@ struct batch_source {
     int bus_topic_id;
     struct classic_decoder *decoder;
     struct arena *arena; /* everything of the batch lives here */
+    size_t memory_max;   /* of the arena: what a batch is cut at; 0: never */
 };
 
-/* Never fails: what cannot be decoded is a dead letter of the batch. The records must stay until the batch is written. */
-void batch_read(const struct batch_source *source, const struct bus_record *records, size_t count, struct batch *out);
+/* Reads records from the first on and returns how many: at least one, and all that `memory_max` lets in, since a body that
+ * was made for it takes hundreds of times its size once it is decoded. Never fails: what cannot be decoded is a dead letter
+ * of the batch. The records must stay until the batch is written. */
+size_t batch_read(const struct batch_source *source, const struct bus_record *records, size_t count, struct batch *out);
 /* One record as a dead letter, whatever it holds. */
 void batch_read_dead(const struct batch_source *source, const struct bus_record *record, const char *reason,
                      struct batch *out);

@@ -17,6 +17,7 @@
 #define TAKE_WAIT_MS 1000
 #define TRIES_MAX 3          /* of a transaction that a deadlock or its like ended */
 #define CAREFUL_RECORDS 1000 /* taken one by one after the program ended twice at one place: more than one batch's half */
+#define DECODED_BYTES_MAX ((size_t)64 << 20) /* and what the last record adds; some thousand usual messages */
 #define PARTITION_NONE (-1)
 
 struct drain {
@@ -50,8 +51,10 @@ static enum status records_store(struct drain *drain, const struct bus_record *r
 static bool record_careful(struct drain *drain, const struct bus_record *record);
 static enum status record_store_alone(struct drain *drain, const struct bus_record *record, struct problem *why);
 static enum status run_store(struct drain *drain, const struct bus_record *records, size_t count, struct problem *why);
+static enum status refused_store(struct drain *drain, const struct bus_record *records, size_t count,
+                                 struct problem *why);
 static enum status transaction_run(struct drain *drain, const struct bus_record *records, size_t count,
-                                   const char *dead_reason, struct problem *why);
+                                   const char *dead_reason, size_t *taken, struct problem *why);
 static enum status transaction_try(struct drain *drain, const struct batch_source *source, struct batch *batch,
                                    size_t move_count, bool *committing, struct problem *why);
 static enum status partitions_ensure(struct drain *drain, const struct batch *batch, struct problem *why);
@@ -239,34 +242,47 @@ static bool record_careful(struct drain *drain, const struct bus_record *record)
 static enum status record_store_alone(struct drain *drain, const struct bus_record *record, struct problem *why)
 {
     const struct fence_partition *ours = fence_find(&drain->fence, record->partition);
+    size_t taken;
 
     if (ours->doomed == ours->next)
         return transaction_run(drain, record, 1, "store ended again and again while it had this record alone in hand",
-                               why);
+                               &taken, why);
     enum status status = fence_note_alone(&drain->fence, drain->db, record->partition, why);
     return status ? status : run_store(drain, record, 1, why);
 }
 
+/* In as few transactions as the memory for decoding allows, nearly always one. */
 static enum status run_store(struct drain *drain, const struct bus_record *records, size_t count, struct problem *why)
 {
-    enum status status = transaction_run(drain, records, count, NULL, why);
+    enum status status = STATUS_OK;
 
-    if (status != STATUS_REJECT)
-        return status;
+    for (size_t at = 0, taken; !status && at < count; at += taken) {
+        status = transaction_run(drain, records + at, count - at, NULL, &taken, why);
+        if (status == STATUS_REJECT)
+            status = refused_store(drain, records + at, taken, why);
+    }
+    return status;
+}
+
+/* `why` holds the reason. */
+static enum status refused_store(struct drain *drain, const struct bus_record *records, size_t count, struct problem *why)
+{
+    size_t taken;
+
     if (count == 1) {
         struct problem reason = *why;
-        status = transaction_run(drain, records, 1, reason.text, why);
+        enum status status = transaction_run(drain, records, 1, reason.text, &taken, why);
         return status == STATUS_REJECT ? STATUS_FAULT : status; /* even a dead letter is refused: that is our doing */
     }
     metric_add(&store_metrics.halved, 1);
-    status = run_store(drain, records, count / 2, why);
+    enum status status = run_store(drain, records, count / 2, why);
     return status ? status : run_store(drain, records + count / 2, count - count / 2, why);
 }
 
-/* `dead_reason` NULL: the records are decoded and stored. Otherwise the one record becomes a dead letter. A transaction
+/* `dead_reason` NULL: the first `*taken` records are decoded and stored. Otherwise the one record becomes a dead letter. A transaction
  * that the server ended before its commit did nothing for certain, and is tried again here. */
 static enum status transaction_run(struct drain *drain, const struct bus_record *records, size_t count,
-                                   const char *dead_reason, struct problem *why)
+                                   const char *dead_reason, size_t *taken, struct problem *why)
 {
     const struct batch_source source = {
         .cluster = drain->fence.cluster,
@@ -274,16 +290,18 @@ static enum status transaction_run(struct drain *drain, const struct bus_record 
         .bus_topic_id = drain->fence.bus_topic_id,
         .decoder = &drain->decoder,
         .arena = &drain->arena,
+        .memory_max = DECODED_BYTES_MAX,
     };
     struct batch batch;
     bool committing = false;
 
     arena_clear(&drain->arena);
+    *taken = count;
     if (dead_reason)
         batch_read_dead(&source, records, dead_reason, &batch);
     else
-        batch_read(&source, records, count, &batch);
-    size_t move_count = moves_make(drain, records, count);
+        *taken = batch_read(&source, records, count, &batch);
+    size_t move_count = moves_make(drain, records, *taken);
     enum status status = STATUS_RETRY;
     for (unsigned tries = 0; status == STATUS_RETRY && tries < TRIES_MAX; tries++) {
         status = partitions_ensure(drain, &batch, why);

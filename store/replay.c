@@ -60,7 +60,7 @@ static enum status record_write(struct replay *replay, const struct dead_letter_
     };
     struct batch batch;
 
-    batch_read(&source, &letter->record, 1, &batch);
+    (void)batch_read(&source, &letter->record, 1, &batch);
     if (batch.dead_count)
         return problem_set(why, STATUS_REJECT, "%s", batch.dead[0].reason);
     enum status status = STATUS_OK;

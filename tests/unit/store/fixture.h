@@ -119,7 +119,7 @@ static inline struct bus_record record_of(const char *body)
 
 static inline struct batch_source batch_source(void)
 {
-    return (struct batch_source){CLUSTER, TOPIC, fixture.bus_topic_id, &fixture.decoder, &fixture.batch};
+    return (struct batch_source){CLUSTER, TOPIC, fixture.bus_topic_id, &fixture.decoder, &fixture.batch, 0};
 }
 
 /* Reads and writes the records in one transaction, which has to succeed. */
@@ -130,7 +130,7 @@ static inline struct batch batch_store(const struct bus_record *records, size_t 
 
     arena_clear(&fixture.batch);
     must(db_begin(fixture.store, SQL_MS, &why));
-    batch_read(&source, records, count, &batch);
+    ck_assert_uint_eq(batch_read(&source, records, count, &batch), count);
     must(batch_write(fixture.store, &source, &batch, SQL_MS, &why));
     must(db_commit(fixture.store, SQL_MS, &why));
     return batch;

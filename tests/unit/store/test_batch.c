@@ -15,7 +15,7 @@ static struct batch read_only(const struct bus_record *record)
     const struct batch_source source = batch_source();
     struct batch batch;
 
-    batch_read(&source, record, 1, &batch);
+    (void)batch_read(&source, record, 1, &batch);
     return batch;
 }
 
@@ -177,7 +177,7 @@ START_TEST(a_batch_that_is_rolled_back_can_be_written_again)
                                          record_make(&(struct record_wish){.identity = "a"}, TEXT("{}"))};
     struct batch batch;
 
-    batch_read(&source, records, 3, &batch);
+    (void)batch_read(&source, records, 3, &batch);
     must(db_begin(fixture.store, SQL_MS, &why));
     must(batch_write(fixture.store, &source, &batch, SQL_MS, &why));
     db_rollback(fixture.store);
@@ -200,6 +200,35 @@ START_TEST(workspaces_and_modules_are_told_apart)
 }
 END_TEST
 
+START_TEST(a_batch_is_cut_where_its_decoded_messages_take_too_much_memory)
+{
+    struct batch_source source = batch_source();
+    struct buf body;
+    struct batch batch;
+    size_t read = 0, cuts = 0;
+
+    buf_init(&body, PICKET_BODY_MAX);
+    buf_string(&body, "{\"Events\":[{\"Payload\":[1");
+    for (int i = 0; i < 20000; i++)
+        buf_string(&body, ",1");
+    buf_string(&body, "]}]}");
+    const struct bus_record record = record_make(&(struct record_wish){0}, buf_as_text(&body));
+    const struct bus_record records[] = {record, record, record, record, record};
+    source.memory_max = 24 << 20;
+    for (; read < 5; cuts++) {
+        arena_clear(&fixture.batch);
+        size_t some = batch_read(&source, records + read, 5 - read, &batch);
+        ck_assert_uint_ge(some, 1);
+        ck_assert_uint_eq(batch.message_count, some);
+        ck_assert_uint_lt(fixture.batch.used_bytes, 2 * source.memory_max);
+        read += some;
+    }
+    ck_assert_uint_eq(read, 5);
+    ck_assert_uint_gt(cuts, 1);
+    buf_done(&body);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -213,6 +242,7 @@ int main(void)
         a_record_can_be_made_a_dead_letter_whatever_it_holds,
         a_batch_that_is_rolled_back_can_be_written_again,
         workspaces_and_modules_are_told_apart,
+        a_batch_is_cut_where_its_decoded_messages_take_too_much_memory,
     };
     return FIXTURE_MAIN("store/batch", tests);
 }

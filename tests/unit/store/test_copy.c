@@ -89,7 +89,7 @@ START_TEST(a_missing_partition_asks_for_another_try_once_it_is_made)
     int64_t copied;
 
     must(db_begin(fixture.store, SQL_MS, &why));
-    batch_read(&source, &record, 1, &batch);
+    (void)batch_read(&source, &record, 1, &batch);
     batch.messages[0].fresh = true;
     ck_assert_int_eq(copy_events(fixture.store, batch.messages, 1, fixture.bus_topic_id, SQL_MS, &copied, &why),
                      STATUS_RETRY);
@@ -261,7 +261,7 @@ START_TEST(postgresql_never_refuses_what_decode_passed)
             records[i] = record_any(&dice);
         arena_clear(&fixture.batch);
         must(db_begin(fixture.store, SQL_MS, &why));
-        batch_read(&source, records, MESSAGES_EACH, &batch);
+        (void)batch_read(&source, records, MESSAGES_EACH, &batch);
         for (size_t i = 0; i < batch.message_count; i++)
             rows += (int64_t)batch.messages[i].row_count;
         must(batch_write(fixture.store, &source, &batch, SQL_MS, &why));
