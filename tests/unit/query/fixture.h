@@ -12,7 +12,7 @@
 #include "runtime/clock.h"
 #include "tests/support/check_main.h"
 #include "tests/support/database.h"
-#include "tests/support/migrate.h"
+#include "tests/support/database_template.h"
 #include "tests/support/program.h"
 
 /* A query role over plain HTTP on loopback, before a database of its own: a copy of one that was migrated once. */
@@ -143,15 +143,6 @@ static inline void events_put(int workspace, const char *device, int first, int 
                      workspace, device, ago, first, first + count - 1));
 }
 
-/* Check's assertions only work inside tests. */
-static inline void template_must(enum status status)
-{
-    if (!status)
-        return;
-    fprintf(stderr, "%s\n", why.text);
-    abort();
-}
-
 /* Workspaces 1 "default" and 2 "bravo", partitions around now, a bus topic. */
 static inline void template_make(void)
 {
@@ -160,18 +151,8 @@ static inline void template_make(void)
         "INSERT INTO picket.bus_topic (cluster, topic) VALUES ('direct', 'direct')",
         "SELECT picket.partitions_make(now() - interval '4 days', now() + interval '2 days')",
     };
-    struct db *db = NULL;
 
-    database_start(DATABASE_FAST);
-    template_must(db_open(database_conninfo(), NULL, "test", &db, &why));
-    template_must(db_script(db, "CREATE DATABASE picket_template", SQL_MS, &why));
-    db_close(db);
-    const char *conninfo = database_conninfo_for("postgres", "picket_template");
-    template_must(migrate_all(conninfo, &why));
-    template_must(db_open(conninfo, NULL, "test", &db, &why));
-    for (size_t i = 0; i < sizeof fill / sizeof fill[0]; i++)
-        template_must(db_script(db, fill[i], SQL_MS, &why));
-    db_close(db);
+    database_template_make(fill, sizeof fill / sizeof *fill);
 }
 
 static inline struct query_settings fixture_settings(void)

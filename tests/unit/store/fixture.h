@@ -7,7 +7,7 @@
 #include "store/batch.h"
 #include "tests/support/check_main.h"
 #include "tests/support/database.h"
-#include "tests/support/migrate.h"
+#include "tests/support/database_template.h"
 #include "tests/unit/store/message.h"
 
 /* store's write path as picket_store on a database of its own: a copy of one that was migrated once. Workspaces 1
@@ -142,15 +142,6 @@ static inline struct batch store_one(const struct record_wish *wish, const char 
     return batch_store(&record, 1);
 }
 
-/* Check's assertions only work inside tests. */
-static inline void template_must(enum status status)
-{
-    if (!status)
-        return;
-    fprintf(stderr, "%s\n", why.text);
-    abort();
-}
-
 static inline void template_make(void)
 {
     static const char *const fill[] = {
@@ -158,18 +149,8 @@ static inline void template_make(void)
         "INSERT INTO picket.bus_topic (cluster, topic) VALUES ('other', 'other'), ('cluster-a', 'picket.messages')",
         "SELECT picket.partitions_make(now() - interval '9 days', now() + interval '2 days')",
     };
-    struct db *db = NULL;
 
-    database_start(DATABASE_FAST);
-    template_must(db_open(database_conninfo(), NULL, "test", &db, &why));
-    template_must(db_script(db, "CREATE DATABASE picket_template", SQL_MS, &why));
-    db_close(db);
-    const char *conninfo = database_conninfo_for("postgres", "picket_template");
-    template_must(migrate_all(conninfo, &why));
-    template_must(db_open(conninfo, NULL, "test", &db, &why));
-    for (size_t i = 0; i < sizeof fill / sizeof *fill; i++)
-        template_must(db_script(db, fill[i], SQL_MS, &why));
-    db_close(db);
+    database_template_make(fill, sizeof fill / sizeof *fill);
 }
 
 static inline void store_connect(struct db **out)
