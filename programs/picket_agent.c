@@ -15,7 +15,7 @@
 #define QUEUE_BYTES (512 * 1024)
 #define MESSAGE_BYTES (128 * 1024)
 
-enum exit_code { EXIT_DONE = 0, EXIT_FAULT = 1, EXIT_CONFIG = 2, EXIT_AWAY = 3, EXIT_USAGE = 64 };
+enum exit_code { EXIT_DONE = 0, EXIT_CONFIG = 2, EXIT_AWAY = 3, EXIT_USAGE = 64 };
 
 struct wishes {
     const char *config_file;
@@ -110,7 +110,8 @@ static void print_usage(FILE *to)
           "  --once           look once, send, and end: exit 3 when the server could not be reached (what was seen is kept)\n"
           "  --dry-run        print the messages, one a line, instead of sending; nothing is kept or remembered\n"
           "  --print-config   print the effective configuration and end\n"
-          "  --help, --version\n",
+          "  --help, --version\n"
+          "Exit: 0 done; 2 bad configuration or spool; 3 server not reached; 64 usage.\n",
           to);
 }
 
