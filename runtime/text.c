@@ -15,6 +15,13 @@ static int base64_value(char digit);
 static bool base64_group(const char digits[4], uint8_t out[3]);
 static size_t ascii_run(const unsigned char *bytes, size_t count);
 
+int text_compare(struct text a, struct text b)
+{
+    size_t shorter = a.count < b.count ? a.count : b.count;
+    int order = shorter ? memcmp(a.bytes, b.bytes, shorter) : 0;
+    return order ? order : (a.count > b.count) - (a.count < b.count);
+}
+
 bool text_equal_nocase(struct text a, struct text b)
 {
     if (a.count != b.count)

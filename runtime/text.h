@@ -26,6 +26,7 @@ static inline bool text_equal(struct text a, struct text b)
     return a.count == b.count && (a.count == 0 || memcmp(a.bytes, b.bytes, a.count) == 0);
 }
 
+int text_compare(struct text a, struct text b);          /* by bytes, as memcmp() says it; a shorter one comes first */
 bool text_equal_nocase(struct text a, struct text b); /* ASCII letters only */
 bool text_starts(struct text whole, struct text start);
 bool text_ends(struct text whole, struct text end);

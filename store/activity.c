@@ -77,13 +77,6 @@ enum status activity_write(struct db *db, struct activity_note *notes, size_t co
     return columns_query(&columns, db, upsert, timeout_ms, NULL, why);
 }
 
-static int text_compare(struct text a, struct text b)
-{
-    size_t shorter = a.count < b.count ? a.count : b.count;
-    int order = shorter ? memcmp(a.bytes, b.bytes, shorter) : 0;
-    return order ? order : (a.count > b.count) - (a.count < b.count);
-}
-
 static int note_compare(const void *left, const void *right)
 {
     const struct activity_note *a = left, *b = right;

@@ -72,13 +72,6 @@ enum status ledger_write(struct db *db, const struct ledger_entry *entries, size
     return status;
 }
 
-static int text_compare(struct text a, struct text b)
-{
-    size_t shorter = a.count < b.count ? a.count : b.count;
-    int order = shorter ? memcmp(a.bytes, b.bytes, shorter) : 0;
-    return order ? order : (a.count > b.count) - (a.count < b.count);
-}
-
 static int entry_compare(const void *left, const void *right)
 {
     const struct ledger_entry *a = left, *b = right;
