@@ -13,28 +13,21 @@
 #include "runtime/clock.h"
 #include "runtime/http_exchange.h"
 
-#define HTTP_CONNECTION_MEMORY ((size_t)32768) /* MHD's own, per connection: all headers must fit */
 #define HTTP_DRAIN_MS 1000                     /* for open exchanges to be answered, and again for replies to be sent */
-#define HTTP_TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
-/* The parts: http_route finds the route, http_serve is what libmicrohttpd calls, http_exchange is what handlers see,
- * http_watch keeps the deadlines and accepts connections. Here the server is put together and taken apart. */
-
-struct pem {
-    gnutls_datum_t certificate, key;
-};
+/* The parts: http_route finds the route, http_worker runs libmicrohttpd, http_serve is what that calls, http_exchange
+ * is what handlers see, http_connection is a client, http_watch accepts clients and keeps the deadlines. Here the
+ * server is put together and taken apart. */
 
 static enum status listen_open(struct http_server *server, struct problem *why);
-static enum status pem_load(const struct http_server_settings *settings, struct pem *out, struct problem *why);
-static void pem_done(struct pem *pem);
-static enum status mhd_start(struct http_server *server, const struct pem *pem, struct problem *why);
+static enum status pem_load(const struct http_server_settings *settings, struct http_pem *out, struct problem *why);
+static void pem_done(struct http_pem *pem);
 static void pause_briefly(void);
-static size_t keep_raw(void *context, struct MHD_Connection *mhd, char *escaped);
 
 enum status http_server_open(const struct http_server_settings *settings, struct http_server **out,
                              struct problem *why)
 {
-    struct pem pem = {{NULL, 0}, {NULL, 0}};
+    struct http_pem pem = {{NULL, 0}, {NULL, 0}};
     struct http_server *server = NULL;
 
     assert(settings->name && settings->address && settings->route_count && settings->threads);
@@ -54,6 +47,7 @@ enum status http_server_open(const struct http_server_settings *settings, struct
     for (size_t i = 0; i < HTTP_SHARDS; i++)
         pthread_mutex_init(&server->shards[i].lock, NULL);
     pthread_mutex_init(&server->lingerers_lock, NULL);
+    pthread_mutex_init(&server->addresses_lock, NULL);
     server->late_response =
         http_serve_error_response("Timeout", "The server could not finish this request in time; try again.");
     server->stopping_response = http_serve_error_response("Unavailable", "The server is stopping; try again.");
@@ -62,7 +56,7 @@ enum status http_server_open(const struct http_server_settings *settings, struct
     if (!status)
         status = pem_load(settings, &pem, why);
     if (!status)
-        status = mhd_start(server, &pem, why);
+        status = http_workers_start(server, &pem, why);
     if (!status)
         status = http_watch_start(server, why);
     if (status)
@@ -109,14 +103,13 @@ void http_server_close(struct http_server *take_server)
         do {
             http_watch_abandon_all(server);
             pause_briefly();
-        } while (http_watch_suspended(server));
+        } while (http_workers_suspended(server));
         int64_t deadline_ms = clock_monotonic_ms() + HTTP_DRAIN_MS;
         while (http_watch_pending(server) && clock_monotonic_ms() < deadline_ms)
             pause_briefly();
     }
     http_watch_stop(server);
-    if (server->mhd)
-        MHD_stop_daemon(server->mhd);
+    http_workers_stop(server);
     http_watch_done(server);
     MHD_destroy_response(server->late_response);
     MHD_destroy_response(server->stopping_response);
@@ -182,7 +175,7 @@ static enum status listen_open(struct http_server *server, struct problem *why)
 }
 
 /* Tries the pair in GnuTLS first: libmicrohttpd would only say that it did not start. */
-static enum status pem_check(const struct http_server_settings *settings, const struct pem *pem, struct problem *why)
+static enum status pem_check(const struct http_server_settings *settings, const struct http_pem *pem, struct problem *why)
 {
     gnutls_certificate_credentials_t credentials = NULL;
 
@@ -198,7 +191,7 @@ static enum status pem_check(const struct http_server_settings *settings, const 
     return STATUS_OK;
 }
 
-static enum status pem_load(const struct http_server_settings *settings, struct pem *out, struct problem *why)
+static enum status pem_load(const struct http_server_settings *settings, struct http_pem *out, struct problem *why)
 {
     if (!settings->tls_certificate_file)
         return STATUS_OK;
@@ -213,55 +206,10 @@ static enum status pem_load(const struct http_server_settings *settings, struct 
     return pem_check(settings, out, why);
 }
 
-static void pem_done(struct pem *pem)
+static void pem_done(struct http_pem *pem)
 {
     if (pem->key.data)
         explicit_bzero(pem->key.data, pem->key.size);
     gnutls_free(pem->certificate.data);
     gnutls_free(pem->key.data);
-}
-
-static enum status mhd_start(struct http_server *server, const struct pem *pem, struct problem *why)
-{
-    const struct http_server_settings *settings = &server->settings;
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET |
-                     MHD_USE_SUPPRESS_DATE_NO_CLOCK | (pem->key.data ? MHD_USE_TLS : 0);
-    /* MHD divides its limit among the pool's threads. Ours is kept where connections are accepted, so MHD's only has to
-     * be out of the way however they fall. */
-    unsigned connections = (settings->connections_max + 64) * settings->threads;
-    unsigned pool = settings->threads > 1 ? settings->threads : 0;
-    /* For clients that do not read their reply; a request that does not arrive is http_watch's. */
-    unsigned idle_seconds = settings->request_timeout_ms / 1000 + 2;
-    struct MHD_OptionItem tls[4] = {{MHD_OPTION_END, 0, NULL}};
-
-    if (pem->key.data) {
-        tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, pem->certificate.data};
-        tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, pem->key.data};
-        tls[2] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)HTTP_TLS_PRIORITIES};
-        tls[3] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
-    }
-    server->mhd = MHD_start_daemon(
-        flags, 0, NULL, NULL, http_serve, server,                                                   //
-        MHD_OPTION_NOTIFY_COMPLETED, http_serve_completed, server,                                  //
-        MHD_OPTION_NOTIFY_CONNECTION, http_serve_connection, server,                                //
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_raw, NULL,                                               //
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_CONNECTION_MEMORY,                                 //
-        MHD_OPTION_CONNECTION_LIMIT, connections,                                                   //
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, settings->connections_per_address_max,                  //
-        MHD_OPTION_CONNECTION_TIMEOUT, idle_seconds,                                                //
-        MHD_OPTION_STRICT_FOR_CLIENT, 1,                                                            //
-        MHD_OPTION_THREAD_POOL_SIZE, pool,                                                          //
-        MHD_OPTION_ARRAY, tls,                                                                      //
-        MHD_OPTION_END);
-    if (!server->mhd)
-        return problem_set(why, STATUS_FAULT, "%s: libmicrohttpd %s did not start", settings->name, MHD_get_version());
-    return STATUS_OK;
-}
-
-/* Paths stay as sent: a signature may cover them. Queries are decoded by http_serve. */
-static size_t keep_raw(void *context, struct MHD_Connection *mhd, char *escaped)
-{
-    (void)context;
-    (void)mhd;
-    return strlen(escaped);
 }

@@ -140,7 +140,7 @@ void http_answer(struct http_exchange *take_exchange)
     for (;;) {
         /* Read before the state moves on: after that the exchange is no longer ours to look at. */
         struct MHD_Connection *mhd = exchange->mhd;
-        struct http_shard *shard = exchange->shard;
+        struct http_worker *worker = exchange->worker;
         int next = state == HTTP_ABANDONED ? HTTP_LEFT : HTTP_ANSWERED;
 
         assert(state != HTTP_READING && state != HTTP_ANSWERED);
@@ -152,10 +152,8 @@ void http_answer(struct http_exchange *take_exchange)
         }
         if (!atomic_compare_exchange_strong(&exchange->state, &state, next))
             continue;
-        if (state == HTTP_SUSPENDED) {
-            MHD_resume_connection(mhd);
-            atomic_fetch_sub(&shard->suspended, 1);
-        }
+        if (state == HTTP_SUSPENDED)
+            http_worker_resume(worker, mhd);
         return;
     }
 }

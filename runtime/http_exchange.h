@@ -1,10 +1,12 @@
 #ifndef PICKET_RUNTIME_HTTP_EXCHANGE_H
 #define PICKET_RUNTIME_HTTP_EXCHANGE_H
 
+#include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 
 #include "runtime/http.h"
 
@@ -38,7 +40,7 @@ struct http_exchange {
     _Atomic int state;
     struct http_server *server;
     struct MHD_Connection *mhd; /* valid for MHD's side, and for whoever moved the state on from SUSPENDED */
-    struct http_shard *shard;
+    struct http_worker *worker;
     const struct http_route *route;
     struct arena arena;
     struct text method, path;
@@ -72,9 +74,11 @@ struct http_list {
 
 struct http_connection {
     struct http_server *server;
+    struct http_worker *worker;
     struct http_shard *shard;
     struct MHD_Connection *mhd;
     int fd;
+    struct in6_addr address;
     _Atomic bool receiving; /* false from the last byte of a request to the last of its reply */
     bool deferred;          /* MHD's thread: this reply counts in the shard's `pending` */
     char peer[INET6_ADDRSTRLEN];
@@ -91,13 +95,29 @@ struct http_shard {
     struct http_list receiving, answering;
     struct http_exchange *spares;
     size_t spare_count;
-    size_t pending;         /* suspended once, reply not sent yet */
-    _Atomic long suspended; /* connections that someone still has to resume: MHD cannot be stopped before */
+    size_t pending; /* suspended once, reply not sent yet */
 };
 
 struct http_lingerer {
     int fd;
     int64_t deadline_ms;
+};
+
+struct http_worker {
+    struct http_server *server;
+    struct MHD_Daemon *mhd;
+    int arrivals[2]; /* pipe of struct http_connection *: accepted, and now this worker's */
+    struct http_connection *arriving; /* its thread's: what MHD is being told of */
+    int wake_fd;
+    pthread_t thread;
+    bool started;
+    _Atomic unsigned connections;
+    _Alignas(64) _Atomic bool woken; /* `wake_fd` was written to and not read yet */
+    _Atomic long suspended;          /* connections that someone still has to resume: MHD cannot stop before */
+};
+
+struct http_pem {
+    gnutls_datum_t certificate, key; /* no data: plain HTTP */
 };
 
 struct http_server {
@@ -107,7 +127,10 @@ struct http_server {
     _Atomic long connections;
     _Atomic bool draining, stopping;
     uint16_t port;
-    struct MHD_Daemon *mhd;
+    struct http_worker *workers;
+    size_t worker_count;
+    pthread_mutex_t addresses_lock;
+    void *addresses; /* a tree for tsearch(), see http_connection.c */
     struct MHD_Response *late_response, *stopping_response; /* built once: the handler may be writing in its own */
     pthread_t watch_thread;
     bool watch_started;
@@ -134,14 +157,25 @@ enum MHD_Result http_serve(void *context, struct MHD_Connection *mhd, const char
                            const char *version, const char *data, size_t *data_count, void **exchange);
 void http_serve_completed(void *context, struct MHD_Connection *mhd, void **exchange,
                           enum MHD_RequestTerminationCode how);
-void http_serve_connection(void *context, struct MHD_Connection *mhd, void **connection,
-                           enum MHD_ConnectionNotificationCode what);
 struct MHD_Response *http_serve_error_response(const char *name, const char *message);
+
+/* http_connection.c: a client from its acceptance to its end. NULL: its address has as many as it may have. */
+struct http_connection *http_connection_new(struct http_server *server, int fd, const struct sockaddr_storage *peer);
+void http_connection_free(struct http_connection *take_connection);
+
+/* http_worker.c: the threads that serve connections. */
+MUST_CHECK enum status http_workers_start(struct http_server *server, const struct http_pem *pem, struct problem *why);
+void http_workers_stop(struct http_server *server); /* when nobody gives any more; also after a failed start */
+void http_worker_give(struct http_connection *take_connection);
+void http_worker_resume(struct http_worker *worker, struct MHD_Connection *mhd); /* once per suspension; any thread */
+long http_workers_suspended(const struct http_server *server);
+void http_worker_notified(void *worker, struct MHD_Connection *mhd, void **connection,
+                          enum MHD_ConnectionNotificationCode what);
 
 /* http_watch.c: deadlines, the spare exchanges that lie behind the same locks, and the thread that accepts. */
 MUST_CHECK enum status http_watch_start(struct http_server *server, struct problem *why);
 void http_watch_stop(struct http_server *server);
-void http_watch_done(struct http_server *server); /* after MHD has stopped; also when nothing was started */
+void http_watch_done(struct http_server *server); /* after the workers have stopped; also when nothing was started */
 void http_watch_wake(struct http_server *server);
 void http_watch_enter(struct http_connection *connection);
 void http_watch_leave(struct http_connection *connection);
@@ -154,6 +188,5 @@ struct http_exchange *http_watch_spare(struct http_shard *shard); /* NULL when t
 void http_watch_linger(struct http_connection *connection);
 void http_watch_abandon_all(struct http_server *server);
 size_t http_watch_pending(struct http_server *server);
-long http_watch_suspended(struct http_server *server);
 
 #endif

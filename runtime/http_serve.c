@@ -1,6 +1,5 @@
 #include "runtime/http_exchange.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -83,54 +82,6 @@ void http_serve_completed(void *context, struct MHD_Connection *mhd, void **slot
     http_watch_receiving(connection_of(mhd), exchange);
 }
 
-static void peer_print(struct MHD_Connection *mhd, char out[INET6_ADDRSTRLEN])
-{
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-
-    out[0] = 0;
-    if (!info || !info->client_addr)
-        return;
-    if (info->client_addr->sa_family == AF_INET) {
-        struct sockaddr_in v4;
-        memcpy(&v4, info->client_addr, sizeof v4);
-        inet_ntop(AF_INET, &v4.sin_addr, out, INET6_ADDRSTRLEN);
-    } else if (info->client_addr->sa_family == AF_INET6) {
-        struct sockaddr_in6 v6;
-        memcpy(&v6, info->client_addr, sizeof v6);
-        /* An IPv4 client of a socket for both families: "::ffff:192.0.2.1" is nothing anyone looks for in a log. */
-        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
-            inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], out, INET6_ADDRSTRLEN);
-        else
-            inet_ntop(AF_INET6, &v6.sin6_addr, out, INET6_ADDRSTRLEN);
-    }
-}
-
-void http_serve_connection(void *context, struct MHD_Connection *mhd, void **slot,
-                           enum MHD_ConnectionNotificationCode what)
-{
-    struct http_server *server = context;
-    struct http_connection *connection = *slot;
-
-    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
-        http_watch_leave(connection);
-        free(connection);
-        atomic_fetch_sub(&server->connections, 1);
-        *slot = NULL;
-        return;
-    }
-    connection = calloc(1, sizeof *connection);
-    if (!connection)
-        abort();
-    connection->server = server;
-    connection->mhd = mhd;
-    connection->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    connection->shard = &server->shards[(unsigned)connection->fd % HTTP_SHARDS];
-    atomic_init(&connection->receiving, true);
-    peer_print(mhd, connection->peer);
-    *slot = connection;
-    http_watch_enter(connection);
-}
-
 struct MHD_Response *http_serve_error_response(const char *name, const char *message)
 {
     struct buf body;
@@ -166,7 +117,7 @@ static enum MHD_Result request_begin(struct http_server *server, struct MHD_Conn
         exchange = http_exchange_new(server);
     *slot = exchange;
     exchange->mhd = mhd;
-    exchange->shard = connection->shard;
+    exchange->worker = connection->worker;
     exchange->received_at_us = clock_utc_us();
     memcpy(exchange->peer, connection->peer, sizeof exchange->peer);
     exchange->method = arena_text(&exchange->arena, text_of(method));
@@ -263,26 +214,25 @@ static enum MHD_Result request_wait(struct http_exchange *exchange)
 {
     struct http_server *server = exchange->server;
     struct MHD_Connection *mhd = exchange->mhd;
-    struct http_shard *shard = exchange->shard;
+    struct http_worker *worker = exchange->worker;
     int state = HTTP_HANDLING;
 
     /* Counted before `stopping` is looked at: closing sets that first and then looks at the count, so one of us sees
      * the other. */
-    atomic_fetch_add(&shard->suspended, 1);
+    atomic_fetch_add(&worker->suspended, 1);
     if (atomic_load(&server->stopping)) {
         atomic_fetch_add(&server->references, 1);
         bool abandoned = atomic_compare_exchange_strong(&exchange->state, &state, HTTP_ABANDONED);
         if (!abandoned)
             http_server_release(server);
-        atomic_fetch_sub(&shard->suspended, 1);
+        atomic_fetch_sub(&worker->suspended, 1);
         return abandoned ? reply_abandoned(server, mhd) : reply_queue(exchange);
     }
     MHD_suspend_connection(mhd);
     http_watch_answering(connection_of(mhd), exchange);
     if (!atomic_compare_exchange_strong(&exchange->state, &state, HTTP_SUSPENDED)) {
         assert(state == HTTP_ANSWERED);
-        MHD_resume_connection(mhd);
-        atomic_fetch_sub(&shard->suspended, 1);
+        http_worker_resume(worker, mhd);
     }
     return MHD_YES;
 }

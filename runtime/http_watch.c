@@ -17,11 +17,7 @@
 #define WATCH_LINGER_MS 2000
 
 /* One thread per server accepts connections and keeps both kinds of deadline: a client that does not deliver its
- * request is cut, a handler that does not answer is answered for.
- *
- * We accept ourselves, and not through libmicrohttpd, because then closing the door is closing one socket:
- * MHD_quiesce_daemon() races with the workers of a thread pool over who takes the listening socket out of epoll, and
- * the loser aborts the program. It also spreads connections evenly over the pool. */
+ * request is cut, a handler that does not answer is answered for. */
 
 static void *watch_run(void *server);
 static bool watch_is_full(const struct http_server *server);
@@ -180,15 +176,6 @@ size_t http_watch_pending(struct http_server *server)
     return pending;
 }
 
-long http_watch_suspended(struct http_server *server)
-{
-    long suspended = 0;
-
-    for (size_t i = 0; i < HTTP_SHARDS; i++)
-        suspended += atomic_load(&server->shards[i].suspended);
-    return suspended;
-}
-
 void http_watch_abandon_all(struct http_server *server)
 {
     for (size_t i = 0; i < HTTP_SHARDS; i++)
@@ -279,11 +266,11 @@ static void watch_accept(struct http_server *server, int listen_fd)
                 poll(NULL, 0, tick_ms(server));
             return;
         }
-        /* Counted here, given back when MHD reports the end. On failure (too many from this address) MHD has closed the
-         * socket and reports nothing. */
-        atomic_fetch_add(&server->connections, 1);
-        if (MHD_add_connection(server->mhd, fd, (struct sockaddr *)&address, address_size) != MHD_YES)
-            atomic_fetch_sub(&server->connections, 1);
+        struct http_connection *connection = http_connection_new(server, fd, &address);
+        if (connection)
+            http_worker_give(connection);
+        else
+            close(fd);
     }
 }
 
@@ -331,9 +318,7 @@ static void resume_all(struct http_connection *abandoned)
 {
     while (abandoned) {
         struct http_connection *next = abandoned->next;
-        struct http_shard *shard = abandoned->shard;
-        MHD_resume_connection(abandoned->mhd);
-        atomic_fetch_sub(&shard->suspended, 1);
+        http_worker_resume(abandoned->worker, abandoned->mhd);
         abandoned = next;
     }
 }

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* The least that libmicrohttpd can do with a request: it reads the body into memory and answers 204. What our servers
- * reach is measured against this one in the same run. Same flags and number of threads as runtime/http. */
+ * reach is measured against this one in the same run, with as many threads; libmicrohttpd does its own waiting here. */
 struct http_bare;
 
 MUST_CHECK enum status http_bare_open(unsigned threads, struct http_bare **out, struct problem *why);

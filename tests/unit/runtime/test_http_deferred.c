@@ -16,6 +16,7 @@
 #define REQUESTS_EACH 500
 #define QUEUE_MAX 64
 #define HELD_MAX 16
+#define CROWD_MAX 140
 
 /* Exchanges that handlers gave away: workers answer those sent to /later, the test itself those sent to /hold. */
 struct fixture {
@@ -24,7 +25,7 @@ struct fixture {
     pthread_cond_t changed;
     struct http_exchange *queue[QUEUE_MAX], *held[HELD_MAX];
     size_t queued, held_count;
-    bool ending;
+    bool ending, blocked, released;
     pthread_t workers[WORKERS];
     _Atomic int ended;
 };
@@ -71,6 +72,21 @@ static void now(void *context, struct http_exchange *exchange)
     http_answer(exchange);
 }
 
+/* What no handler should do: it keeps the server's own thread until the test lets it go. */
+static void block(void *context, struct http_exchange *exchange)
+{
+    struct fixture *mine = context;
+
+    pthread_mutex_lock(&mine->lock);
+    mine->blocked = true;
+    pthread_cond_broadcast(&mine->changed);
+    while (!mine->released)
+        pthread_cond_wait(&mine->changed, &mine->lock);
+    mine->blocked = mine->released = false;
+    pthread_mutex_unlock(&mine->lock);
+    now(context, exchange);
+}
+
 static void reply_to(struct http_exchange *exchange)
 {
     buf_text(http_reply_body(exchange, "text/plain"), http_body(exchange));
@@ -102,15 +118,16 @@ static const struct http_route routes[] = {
     {"POST", "/later/:id", 0, later},
     {"POST", "/hold/:id", 0, hold},
     {"GET", "/now", 0, now},
+    {"GET", "/block", 0, block},
 };
 
-static void open_server(uint32_t request_timeout_ms, uint32_t answer_timeout_ms)
+static void open_server_of(unsigned threads, uint32_t request_timeout_ms, uint32_t answer_timeout_ms)
 {
     struct http_server_settings settings = {
         .name = "test",
         .address = "127.0.0.1",
-        .threads = 2,
-        .connections_max = 100,
+        .threads = threads,
+        .connections_max = CROWD_MAX + 1,
         .request_timeout_ms = request_timeout_ms,
         .answer_timeout_ms = answer_timeout_ms,
         .body_bytes_max = 100000,
@@ -125,6 +142,11 @@ static void open_server(uint32_t request_timeout_ms, uint32_t answer_timeout_ms)
     pthread_mutex_init(&fixture.lock, NULL);
     pthread_cond_init(&fixture.changed, NULL);
     ck_assert_msg(http_server_open(&settings, &fixture.server, &why) == STATUS_OK, "%s", why.text);
+}
+
+static void open_server(uint32_t request_timeout_ms, uint32_t answer_timeout_ms)
+{
+    open_server_of(2, request_timeout_ms, answer_timeout_ms);
 }
 
 static int dial(void)
@@ -215,6 +237,52 @@ START_TEST(thousands_of_answers_from_other_threads_reach_their_clients)
     ck_assert_int_eq(failures, 0);
     wait_ended(CLIENTS * REQUESTS_EACH);
     workers_stop();
+    http_server_close(fixture.server);
+}
+END_TEST
+
+static void wait_blocked(void)
+{
+    pthread_mutex_lock(&fixture.lock);
+    while (!fixture.blocked)
+        pthread_cond_wait(&fixture.changed, &fixture.lock);
+    pthread_mutex_unlock(&fixture.lock);
+}
+
+static void release(void)
+{
+    pthread_mutex_lock(&fixture.lock);
+    fixture.released = true;
+    pthread_cond_broadcast(&fixture.changed);
+    pthread_mutex_unlock(&fixture.lock);
+}
+
+/* libmicrohttpd takes 128 events at a time and waits for the next lot before it serves any when there were exactly so
+ * many: the clients of this test would wait for each other. */
+START_TEST(crowd_of_any_size_that_comes_at_once_is_served)
+{
+    int crowd[CROWD_MAX];
+
+    open_server_of(1, HTTP_CLIENT_WAIT_MS * 4, HTTP_CLIENT_WAIT_MS * 4);
+    int first = dial();
+    for (size_t i = 0; i < CROWD_MAX; i++) {
+        crowd[i] = dial();
+        ck_assert(http_client_request(crowd[i], "GET", "/now", "", TEXT_NONE));
+        expect_code(crowd[i], 204, NULL);
+    }
+    for (size_t count = 120; count <= CROWD_MAX; count++) {
+        ck_assert(http_client_request(first, "GET", "/block", "", TEXT_NONE));
+        wait_blocked();
+        for (size_t i = 0; i < count; i++)
+            ck_assert(http_client_request(crowd[i], "GET", "/now", "", TEXT_NONE));
+        release();
+        expect_code(first, 204, NULL);
+        for (size_t i = 0; i < count; i++)
+            expect_code(crowd[i], 204, NULL);
+    }
+    for (size_t i = 0; i < CROWD_MAX; i++)
+        close(crowd[i]);
+    close(first);
     http_server_close(fixture.server);
 }
 END_TEST
@@ -464,10 +532,46 @@ START_TEST(connections_beyond_the_maximum_wait_for_their_turn)
 }
 END_TEST
 
+START_TEST(address_has_no_more_connections_than_its_share)
+{
+    struct http_server_settings settings = {
+        .name = "share", .address = "::", .threads = 2, .connections_max = 10, .connections_per_address_max = 2,
+        .request_timeout_ms = 10000, .answer_timeout_ms = 10000, .body_bytes_max = 10, .body_budget_bytes = 10,
+        .routes = routes, .route_count = sizeof routes / sizeof routes[0], .context = &fixture,
+    };
+    struct problem why;
+    int fds[2];
+
+    ck_assert_msg(http_server_open(&settings, &fixture.server, &why) == STATUS_OK, "%s", why.text);
+    for (size_t i = 0; i < 2; i++) {
+        fds[i] = dial();
+        ck_assert(http_client_request(fds[i], "GET", "/now", "", TEXT_NONE));
+        expect_code(fds[i], 204, NULL);
+    }
+    int third = dial();
+    ck_assert(http_client_closed(third));
+    close(third);
+    close(fds[0]);
+    /* The server notices in its own time. */
+    for (unsigned code = 0; code != 204;) {
+        struct http_client_reply reply;
+        int fd = dial();
+        http_client_request(fd, "GET", "/now", "", TEXT_NONE); /* or it is cut already */
+        http_client_reply(fd, false, &reply);
+        code = reply.code;
+        http_client_reply_done(&reply);
+        close(fd);
+    }
+    close(fds[1]);
+    http_server_close(fixture.server);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, thousands_of_answers_from_other_threads_reach_their_clients);
+    tcase_add_test(tests, crowd_of_any_size_that_comes_at_once_is_served);
     tcase_add_test(tests, deadline_answers_503_and_a_late_answer_is_harmless);
     tcase_add_test(tests, answers_racing_with_their_deadline_end_once);
     tcase_add_test(tests, slow_and_idle_clients_are_cut);
@@ -478,6 +582,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, closing_in_the_middle_of_traffic_is_harmless);
     tcase_add_test(tests, draining_lets_open_exchanges_finish_but_nobody_in);
     tcase_add_test(tests, connections_beyond_the_maximum_wait_for_their_turn);
+    tcase_add_test(tests, address_has_no_more_connections_than_its_share);
 }
 
 int main(void)
