@@ -98,7 +98,9 @@ static void record_read(const struct batch_source *source, const struct bus_reco
         return;
     }
     messages_key(message, source->cluster, source->topic);
-    if (message->record.kind == PICKET_RECORD_DOOR)
+    if (message->record.refused.count)
+        dead_add(record, arena_string(source->arena, classic_text(message->record.refused)), out);
+    else if (message->record.kind == PICKET_RECORD_DOOR)
         door_read(source, record, message, out);
     else if (classic_decode(source->decoder, message, source->arena, &why))
         dead_add(record, arena_string(source->arena, text_of(why.text)), out);

@@ -140,6 +140,8 @@ static bool headers_read(struct text json, struct arena *arena, struct bus_recor
         return false;
     struct bus_header *headers = ARENA_ARRAY(arena, struct bus_header, object->count);
     for (const struct json_node *node = object->first; node; node = node->next) {
+        if (text_equal(node->name, TEXT("refused")))
+            continue; /* the front door's word, which the operator overrules */
         struct bus_header *header = &headers[out->header_count++];
         header->name = node->name;
         if (!header_value_read(node, arena, &header->value))

@@ -61,6 +61,7 @@ size_t picket_record_headers(const struct picket_record *record, char scratch[PI
     add_present(&list, "content-type", record->content_type);
     add_present(&list, "properties", record->properties);
     add_present(&list, "message-id", record->message_id);
+    add_present(&list, "refused", record->refused);
     if (record->claims_json)
         add(&list, "json", yes);
     if (record->has_identity) {
@@ -214,6 +215,8 @@ static const char *read_optional(const struct picket_record_header *header, stru
         out->properties = header->value;
     } else if (span_is(header->name, "message-id")) {
         out->message_id = header->value;
+    } else if (span_is(header->name, "refused")) {
+        out->refused = header->value;
     } else if (span_is(header->name, "json")) {
         if (!span_is(header->value, "1"))
             return "header json is not 1";

@@ -30,6 +30,8 @@ struct picket_record {
     struct picket_span content_type;          /* as the device said; empty when it said nothing */
     struct picket_span properties;            /* JSON object text, or empty */
     struct picket_span message_id;            /* the sender's, or empty */
+    struct picket_span refused;               /* why ingest would have refused it, had the sender's protocol a way to say
+                                                 so: it becomes a dead letter; else empty */
     bool claims_json;                         /* the body was checked to be JSON */
     bool has_identity;                        /* the message bears a message id, event ids or a Sequence */
     uint8_t message_key[16];                  /* BLAKE2b-128; only when has_identity */

@@ -101,6 +101,7 @@ START_TEST(a_record_that_cannot_be_read_is_a_dead_letter_with_its_reason)
         {with_header("key", TEXT("short")), "key", ""},
         {with_header("received", TEXT("0")), "implausible", "pump-1"},
         {with_header("received", TEXT("9223372036854775807")), "implausible", "pump-1"},
+        {with_header("refused", TEXT("the body is not JSON")), "the body is not JSON", "pump-1"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

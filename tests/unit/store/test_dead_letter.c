@@ -93,6 +93,22 @@ START_TEST(a_record_of_the_bus_is_the_same_message_after_its_replay)
 }
 END_TEST
 
+START_TEST(a_replay_overrules_what_the_front_door_refused)
+{
+    static const struct bus_header headers[] = {{{"v", 1}, {"1", 1}}, {{"refused", 7}, {"the body is not JSON", 20}}};
+    const struct bus_record record = {.value = TEXT("body"), .headers = headers, .header_count = 2};
+    struct dead_letter_replay letter;
+
+    letter_write(&record, "the body is not JSON");
+    replay_all();
+    must(db_begin(fixture.store, SQL_MS, &why));
+    ck_assert(taken(fixture.store, &letter));
+    ck_assert_uint_eq(letter.record.header_count, 1);
+    ck_assert_text_eq(letter.record.headers[0].name, "v");
+    db_rollback(fixture.store);
+}
+END_TEST
+
 START_TEST(nothing_is_taken_that_nobody_asked_to_replay)
 {
     const struct bus_record record = {.value = TEXT("x")};
@@ -207,6 +223,7 @@ int main(void)
         a_letter_holds_the_record_and_the_reason,
         headers_of_any_bytes_come_back_as_they_were,
         a_record_of_the_bus_is_the_same_message_after_its_replay,
+        a_replay_overrules_what_the_front_door_refused,
         nothing_is_taken_that_nobody_asked_to_replay,
         letters_in_other_hands_are_passed_over,
         a_letter_is_settled_as_replayed_or_dead_again,

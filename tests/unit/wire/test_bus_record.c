@@ -22,6 +22,7 @@ static const struct picket_record full = {
     .content_type = SPAN("application/json"),
     .properties = SPAN("{\"mti\":\"2.3-1-0-0\"}"),
     .message_id = SPAN("m1"),
+    .refused = SPAN("not JSON"),
     .claims_json = true,
     .has_identity = true,
     .message_key = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255},
@@ -59,6 +60,7 @@ static void assert_round_trip(const struct picket_record *record)
     assert_span(read.content_type, record->content_type);
     assert_span(read.properties, record->properties);
     assert_span(read.message_id, record->message_id);
+    assert_span(read.refused, record->refused);
     ck_assert_int_eq(read.claims_json, record->claims_json);
     ck_assert_int_eq(read.has_identity, record->has_identity);
     if (record->has_identity)
