@@ -29,18 +29,23 @@ struct intake {
 
 static void quota_limits(const struct intake *intake, const struct intake_message *message,
                          struct quota_limits *device, struct quota_limits *workspace);
-static bool quota_passes(struct intake *intake, const struct intake_message *message);
-static bool body_unwrap(struct intake *intake, const struct intake_message *message, enum coding coding,
+static bool quota_passes(struct intake *intake, struct intake_message *message);
+static bool body_unwrap(struct intake *intake, struct intake_message *message, enum coding coding,
                         struct buf *unwrapped);
 static void body_pass(struct intake *intake, struct intake_message *message, struct text body);
+static void body_send(struct intake *intake, struct intake_message *message, struct text body,
+                      const struct decoded *decoded);
 static void message_key(const struct intake_message *message, struct text body, uint8_t key[SECRET_DIGEST_BYTES]);
 static enum status message_send(struct intake *intake, struct intake_message *message, struct text body,
                                 const struct decoded *decoded, struct problem *why);
-static void message_sent(void *context, enum status status, const struct bus_receipt *receipt,
+static void message_reported(void *context, enum status status, const struct bus_receipt *receipt,
+                             const struct problem *why);
+static void message_sent(struct intake_message *message, enum status status, const struct bus_receipt *receipt,
                          const struct problem *why);
-static void refuse_status(struct intake *intake, const struct intake_message *message, enum status status,
+static void refuse_status(struct intake *intake, struct intake_message *message, enum status status,
                           const struct problem *why);
-static void refuse(struct intake *intake, const struct intake_message *message, const struct intake_answer *answer);
+static void refuse(struct intake *intake, struct intake_message *message, const struct intake_answer *answer);
+static void bury(struct intake *intake, struct intake_message *message, const char *sentence);
 
 struct intake *intake_open(const struct ingest_settings *settings, struct bus *bus, struct door *door)
 {
@@ -83,6 +88,7 @@ void intake_take(struct intake *intake, struct intake_message *message)
     enum coding coding;
 
     message->intake = intake;
+    message->refused = TEXT_NONE;
     if (!decompress_coding(message->content_coding, &coding)) {
         struct intake_answer answer = {415, "UnsupportedEncoding",
                                        "Content-Encoding may be gzip, deflate, zstd or identity, and only one of them.",
@@ -128,7 +134,7 @@ static int64_t quota_now_us(void)
     return clock_monotonic_ms() * 1000;
 }
 
-static bool quota_passes(struct intake *intake, const struct intake_message *message)
+static bool quota_passes(struct intake *intake, struct intake_message *message)
 {
     struct quota_limits device, workspace;
     char sentence[160];
@@ -146,7 +152,7 @@ static bool quota_passes(struct intake *intake, const struct intake_message *mes
 }
 
 /* False: refused. */
-static bool body_unwrap(struct intake *intake, const struct intake_message *message, enum coding coding,
+static bool body_unwrap(struct intake *intake, struct intake_message *message, enum coding coding,
                         struct buf *unwrapped)
 {
     static const struct intake_answer broken = {
@@ -189,12 +195,20 @@ static void body_pass(struct intake *intake, struct intake_message *message, str
         refuse(intake, message, &answer);
         return;
     }
+    body_send(intake, message, body, &decoded);
+}
+
+static void body_send(struct intake *intake, struct intake_message *message, struct text body,
+                      const struct decoded *decoded)
+{
+    struct problem why;
+
     message->charged_bytes = body.count;
     atomic_fetch_add_explicit(&intake->under_way, 1, memory_order_relaxed);
     metric_add(&ingest_metrics.messages_in_flight, 1);
     metric_add(&ingest_metrics.body_bytes_in_flight, (int64_t)body.count);
     /* Once the bus has it, `message` may be answered and gone before the call returns. */
-    enum status status = message_send(intake, message, body, &decoded, &why);
+    enum status status = message_send(intake, message, body, decoded, &why);
     if (status)
         message_sent(message, status, NULL, &why);
 }
@@ -230,6 +244,7 @@ static enum status message_send(struct intake *intake, struct intake_message *me
         .content_type = span(message->property_type.count ? message->property_type : message->content_type),
         .properties = span(message->properties),
         .message_id = span(message->message_id),
+        .refused = span(message->refused),
         .claims_json = decoded->claims_json,
         .has_identity = decoded->has_identity || message->message_id.count > 0,
     };
@@ -246,13 +261,21 @@ static enum status message_send(struct intake *intake, struct intake_message *me
         .headers = headers,
         .header_count = header_count,
     };
-    return bus_send(intake->bus, &sent, message_sent, message, why);
+    return bus_send(intake->bus, &sent, message_reported, message, why);
 }
 
-static void message_sent(void *context, enum status status, const struct bus_receipt *receipt,
-                         const struct problem *why)
+static void message_reported(void *context, enum status status, const struct bus_receipt *receipt,
+                             const struct problem *why)
 {
     struct intake_message *message = context;
+
+    message->cannot_refuse = false; /* the body is gone by now, so the front has to break off */
+    message_sent(message, status, receipt, why);
+}
+
+static void message_sent(struct intake_message *message, enum status status, const struct bus_receipt *receipt,
+                         const struct problem *why)
+{
     struct intake *intake = message->intake;
     int64_t bytes = (int64_t)message->charged_bytes;
 
@@ -269,7 +292,7 @@ static void message_sent(void *context, enum status status, const struct bus_rec
     atomic_fetch_sub_explicit(&intake->under_way, 1, memory_order_release);
 }
 
-static void refuse_status(struct intake *intake, const struct intake_message *message, enum status status,
+static void refuse_status(struct intake *intake, struct intake_message *message, enum status status,
                           const struct problem *why)
 {
     static struct log_rate rate;
@@ -294,9 +317,25 @@ static void refuse_status(struct intake *intake, const struct intake_message *me
     refuse(intake, message, &answer);
 }
 
-static void refuse(struct intake *intake, const struct intake_message *message, const struct intake_answer *answer)
+static void refuse(struct intake *intake, struct intake_message *message, const struct intake_answer *answer)
 {
+    bool message_is_wrong = answer->code < 500 && answer->code != 429;
+
     ingest_metrics_count_code(answer->code);
     door_refused(intake->door, &message->identity, answer->code, answer->message);
-    message->answered(message->context, answer);
+    if (message_is_wrong && message->cannot_refuse && !message->refused.bytes)
+        bury(intake, message, answer->message);
+    else
+        message->answered(message->context, answer);
+}
+
+/* As it came: a coding may be what is wrong with it. */
+static void bury(struct intake *intake, struct intake_message *message, const char *sentence)
+{
+    struct decoded nothing = {.claims_json = false};
+
+    if (message->message_id.count > PICKET_MESSAGE_ID_MAX)
+        message->message_id = TEXT_NONE; /* it stands among the properties as well */
+    message->refused = text_of(sentence);
+    body_send(intake, message, message->body, &nothing);
 }

@@ -31,11 +31,15 @@ struct intake_message {
     struct text properties;            /* JSON object text of all properties, or empty */
     struct text body;
     int64_t received_at_us;
+    /* The sender has no way to hear of a refusal (MQTT 3.1.1, QoS 0): what is wrong with the message itself makes it a
+     * dead letter, and the answer is 204 once that is durable. */
+    bool cannot_refuse;
     /* Called exactly once, in intake_take() or later from a thread of the bus: short, and never blocking. */
     void (*answered)(void *context, const struct intake_answer *answer);
     void *context;
     struct intake *intake; /* intake.c's own, as the next */
     size_t charged_bytes;
+    struct text refused;
 };
 
 /* `bus` and `door` are borrowed until intake_close(). */
