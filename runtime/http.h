@@ -93,6 +93,15 @@ void http_retry_after(struct http_exchange *exchange, unsigned seconds);
 /* Sends the reply. Exactly once per handled exchange; the caller must not touch the exchange afterwards. Any thread. */
 void http_answer(struct http_exchange *take_exchange);
 
+/* Switches protocols, in place of http_answer(): a 101 with the reply's headers goes out, and then `open` is called on a
+ * thread of the server with a non-blocking socket that carries the client's bytes both ways, decrypted, and with those
+ * that came early. From then on no deadline of the server holds. The tunnel's owner closes it, which closes the socket
+ * as well, before http_server_close(); any thread. `open` is not called when the client has left; see http_on_end(). */
+struct http_tunnel;
+typedef void (*http_upgrade_open)(void *user, struct http_tunnel *tunnel, int fd, struct text early);
+void http_upgrade(struct http_exchange *take_exchange, const char *protocol, http_upgrade_open open, void *user);
+void http_tunnel_close(struct http_tunnel *take_tunnel);
+
 /* A client that will answer later takes a reference where http_answer() may come after the deadline: a handler has
  * one until it answers, so nothing more is needed. True when the deadline has answered already: skip costly work. */
 bool http_abandoned(const struct http_exchange *exchange);

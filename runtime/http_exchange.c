@@ -47,6 +47,7 @@ void http_exchange_clear(struct http_exchange *exchange)
     exchange->headers = NULL;
     exchange->headers_end = &exchange->headers;
     exchange->content_type = NULL;
+    exchange->upgrade_open = NULL;
     exchange->user = NULL;
     exchange->end = NULL;
     atomic_store_explicit(&exchange->state, HTTP_READING, memory_order_relaxed);

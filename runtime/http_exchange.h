@@ -63,6 +63,8 @@ struct http_exchange {
     struct buf reply;
     const char *content_type;
 
+    http_upgrade_open upgrade_open; /* NULL: it stays HTTP */
+    void *upgrade_user;
     void *user;
     void (*end)(void *context, void *user);
     struct http_exchange *next_spare;
@@ -81,6 +83,7 @@ struct http_connection {
     struct in6_addr address;
     _Atomic bool receiving; /* false from the last byte of a request to the last of its reply */
     bool deferred;          /* MHD's thread: this reply counts in the shard's `pending` */
+    bool closing;           /* its tunnel was closed: it counts in the worker's `closing` */
     char peer[INET6_ADDRSTRLEN];
     /* Under the shard's lock: */
     struct http_list *list; /* where it stands, or NULL */
@@ -113,6 +116,7 @@ struct http_worker {
     bool started;
     _Atomic unsigned connections;
     _Alignas(64) _Atomic bool woken; /* `wake_fd` was written to and not read yet */
+    _Atomic long closing;            /* connections whose tunnels were closed, and which MHD has not let go yet */
     _Atomic long suspended;          /* connections that someone still has to resume: MHD cannot stop before */
 };
 
@@ -159,6 +163,9 @@ void http_serve_completed(void *context, struct MHD_Connection *mhd, void **exch
                           enum MHD_RequestTerminationCode how);
 struct MHD_Response *http_serve_error_response(const char *name, const char *message);
 
+/* http_upgrade.c: connections that stop being HTTP. */
+struct MHD_Response *http_upgrade_response(struct http_exchange *exchange);
+
 /* http_connection.c: a client from its acceptance to its end. NULL: its address has as many as it may have. */
 struct http_connection *http_connection_new(struct http_server *server, int fd, const struct sockaddr_storage *peer);
 void http_connection_free(struct http_connection *take_connection);
@@ -168,6 +175,7 @@ MUST_CHECK enum status http_workers_start(struct http_server *server, const stru
 void http_workers_stop(struct http_server *server); /* when nobody gives any more; also after a failed start */
 void http_worker_give(struct http_connection *take_connection);
 void http_worker_resume(struct http_worker *worker, struct MHD_Connection *mhd); /* once per suspension; any thread */
+void http_worker_wake(struct http_worker *worker); /* there is something for MHD_run() to do; any thread */
 long http_workers_suspended(const struct http_server *server);
 void http_worker_notified(void *worker, struct MHD_Connection *mhd, void **connection,
                           enum MHD_ConnectionNotificationCode what);

@@ -398,7 +398,9 @@ static enum MHD_Result reply_queue(struct http_exchange *exchange)
         void *memory; /* MHD only reads what is persistent */
     } body = {bodily ? exchange->reply.bytes : ""};
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(bodily ? exchange->reply.count : 0, body.memory, MHD_RESPMEM_PERSISTENT);
+        exchange->upgrade_open
+            ? http_upgrade_response(exchange)
+            : MHD_create_response_from_buffer(bodily ? exchange->reply.count : 0, body.memory, MHD_RESPMEM_PERSISTENT);
     if (!response)
         return MHD_NO;
     if (bodily && exchange->content_type)

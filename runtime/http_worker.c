@@ -84,9 +84,14 @@ void http_worker_give(struct http_connection *take_connection)
 void http_worker_resume(struct http_worker *worker, struct MHD_Connection *mhd)
 {
     MHD_resume_connection(mhd);
+    http_worker_wake(worker);
+    atomic_fetch_sub(&worker->suspended, 1); /* the last: then the server may be closed */
+}
+
+void http_worker_wake(struct http_worker *worker)
+{
     if (!atomic_exchange(&worker->woken, true) && write(worker->wake_fd, &(uint64_t){1}, sizeof(uint64_t)) < 0)
         abort(); /* an event descriptor takes 2^64-2 of these */
-    atomic_fetch_sub(&worker->suspended, 1); /* the last: then the server may be closed */
 }
 
 long http_workers_suspended(const struct http_server *server)
@@ -107,6 +112,8 @@ void http_worker_notified(void *context, struct MHD_Connection *mhd, void **slot
 
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
         http_watch_leave(connection);
+        if (connection->closing)
+            atomic_fetch_sub(&worker->closing, 1);
         http_connection_free(connection);
         atomic_fetch_sub_explicit(&worker->connections, 1, memory_order_relaxed);
         *slot = NULL;
@@ -122,7 +129,7 @@ static enum status mhd_start(struct http_server *server, struct http_worker *wor
                              struct problem *why)
 {
     const struct http_server_settings *settings = &server->settings;
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET |
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_NO_LISTEN_SOCKET |
                      MHD_USE_SUPPRESS_DATE_NO_CLOCK | (pem->key.data ? MHD_USE_TLS : 0);
     /* The limit is kept where connections are accepted; MHD's only has to be out of the way. */
     unsigned connections = settings->connections_max + 64;
@@ -198,6 +205,9 @@ static void *worker_run(void *context)
         if (polls[1].revents)
             open = arrivals_take(worker);
         MHD_run(worker->mhd);
+        /* What is left of a tunnel over TLS is found in one run and cleaned up in the next, which nothing announces. */
+        if (atomic_load(&worker->closing))
+            MHD_run(worker->mhd);
     }
     return NULL;
 }
