@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/span.h"
+
 /* The versioned record that ingest puts on the bus and store takes off: a set of named headers beside the value.
  *
  * The value of a `message` is the body as the device sent it, decompressed and otherwise unchanged. Headers are small
@@ -14,11 +16,6 @@
 enum picket_record_kind {
     PICKET_RECORD_MESSAGE,
     PICKET_RECORD_DOOR, /* what the front door saw, summed; value is JSON: see docs/bus.md */
-};
-
-struct picket_span {
-    const char *bytes;
-    size_t count;
 };
 
 struct picket_record {
