@@ -10,8 +10,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "runtime/tls.h"
+
 #define HTTP_CONNECTION_MEMORY ((size_t)32768) /* MHD's own, per connection: all headers must fit */
-#define HTTP_TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define WORKER_ARRIVALS 64                     /* connections taken over at a time */
 
 /* Each worker is a thread with a libmicrohttpd of its own, which knows the worker's connections and no others.
@@ -140,7 +141,7 @@ static enum status mhd_start(struct http_server *server, struct http_worker *wor
     if (pem->key.data) {
         tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, pem->certificate.data};
         tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, pem->key.data};
-        tls[2] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)HTTP_TLS_PRIORITIES};
+        tls[2] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES};
         tls[3] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     }
     worker->mhd = MHD_start_daemon(
