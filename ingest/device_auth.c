@@ -28,6 +28,7 @@ struct check {
 static enum status address(struct check *check);
 static enum status verify(struct check *check);
 static bool signature_fits(const struct check *check, const struct roster_keys *keys);
+static void key_digest(const struct device_auth *auth, const uint8_t *key, size_t count, uint8_t digest[SECRET_DIGEST_BYTES]);
 static void token_digest(const struct check *check, uint8_t digest[SECRET_DIGEST_BYTES]);
 static struct text host_without_port(struct text host);
 
@@ -80,6 +81,37 @@ void device_auth_check(struct device_auth *auth, const struct device_auth_claim 
     }
 }
 
+bool device_auth_holds(struct device_auth *auth, const struct identity *identity, struct device_auth_mark *mark)
+{
+    uint8_t digest[SECRET_DIGEST_BYTES];
+    struct roster_entry entry;
+    struct roster_keys keys;
+    bool holds = false;
+
+    if (!roster_find(auth->roster, identity, &entry) || !entry.enabled)
+        return false;
+    if (entry.generation == mark->generation)
+        return true;
+    if (!roster_keys(auth->roster, identity, entry.generation, &keys))
+        return true; /* it changes this instant: the next look will tell */
+    if (keys.primary_count) {
+        key_digest(auth, keys.primary, keys.primary_count, digest);
+        holds = secret_equal(digest, mark->key, sizeof digest);
+    }
+    if (!holds && keys.secondary_count) {
+        key_digest(auth, keys.secondary, keys.secondary_count, digest);
+        holds = secret_equal(digest, mark->key, sizeof digest);
+    }
+    secret_wipe(&keys, sizeof keys);
+    mark->generation = entry.generation;
+    return holds;
+}
+
+uint64_t device_auth_changes(const struct device_auth *auth)
+{
+    return roster_changes(auth->roster);
+}
+
 /* Finds out whom the claim speaks of, also where the token is no good, so that the refusal can be put down to the one
  * it concerns. */
 static enum status address(struct check *check)
@@ -93,6 +125,9 @@ static enum status address(struct check *check)
     else
         status = sas_parse(claim->token, &check->sas, &out->reason);
     struct text host = status ? host_without_port(claim->host) : sas_host(&check->sas);
+    if (!status && claim->connects && !text_equal_nocase(host, host_without_port(claim->host)))
+        status = problem_set(&out->reason, STATUS_REJECT, "the token is for host %.*s, the user name for another",
+                             TEXT_ARGS(host));
     out->in_workspace = roster_workspace_of_host(check->auth->roster, host, &out->workspace);
     if (!out->in_workspace)
         return status ? status
@@ -119,7 +154,7 @@ static enum status verify(struct check *check)
     metric_add(&ingest_metrics.auth_checks, 1);
     if (out->enrolled) {
         token_digest(check, digest);
-        if (token_cache_has(check->auth->cache, digest, check->now_s)) {
+        if (!claim->connects && token_cache_has(check->auth->cache, digest, check->now_s)) {
             metric_add(&ingest_metrics.auth_cache_hits, 1);
             return STATUS_OK;
         }
@@ -149,7 +184,19 @@ static bool signature_fits(const struct check *check, const struct roster_keys *
                                    has_primary ? keys->primary_count : sizeof no_key);
     bool secondary = sas_signed_with(&check->sas, has_secondary ? keys->secondary : no_key,
                                      has_secondary ? keys->secondary_count : sizeof no_key);
+    check->out->mark.generation = check->out->entry.generation;
+    if (check->claim->connects && has_primary && primary)
+        key_digest(check->auth, keys->primary, keys->primary_count, check->out->mark.key);
+    else if (check->claim->connects && has_secondary && secondary)
+        key_digest(check->auth, keys->secondary, keys->secondary_count, check->out->mark.key);
     return (has_primary && primary) || (has_secondary && secondary);
+}
+
+static void key_digest(const struct device_auth *auth, const uint8_t *key, size_t count, uint8_t digest[SECRET_DIGEST_BYTES])
+{
+    const struct text part = {(const char *)key, count};
+
+    secret_digest(&part, 1, &auth->digest_key, digest);
 }
 
 static void token_digest(const struct check *check, uint8_t digest[SECRET_DIGEST_BYTES])

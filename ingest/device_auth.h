@@ -2,6 +2,7 @@
 #define PICKET_INGEST_DEVICE_AUTH_H
 
 #include "ingest/roster.h"
+#include "runtime/secret.h"
 
 /* Credential → identity, or a reason. What a stranger is told depends on the verdict alone: an unknown device, a wrong
  * key and an expired token look and take the same. The reason is for the log and for the device's owner. */
@@ -18,6 +19,14 @@ struct device_auth_claim {
     struct text token;          /* SharedAccessSignature …; TEXT_NONE when there is none */
     struct text host;           /* as in the Host header, port and all; names the workspace when the token cannot */
     struct text device, module; /* whom the sender says it is; valid ids */
+    bool connects;              /* it opens a connection: a token has to be for the host that the sender named, and
+                                   `mark` is wanted */
+};
+
+/* What let a connection in, so that it can be ended when that goes. */
+struct device_auth_mark {
+    uint64_t generation;              /* of the roster's entry */
+    uint8_t key[SECRET_DIGEST_BYTES]; /* digest of the key */
 };
 
 struct device_auth_result {
@@ -27,6 +36,7 @@ struct device_auth_result {
     struct roster_workspace workspace; /* the one that the claim addresses */
     struct roster_entry entry;         /* when enrolled */
     int64_t expires_at_s;              /* when passed: what holds a connection open must end it then */
+    struct device_auth_mark mark;      /* when passed, and wanted */
     struct problem reason;             /* unless passed */
 };
 
@@ -36,5 +46,11 @@ void device_auth_free(struct device_auth *take_auth);
 /* Any thread. */
 void device_auth_check(struct device_auth *auth, const struct device_auth_claim *claim, int64_t now_us,
                        struct device_auth_result *out);
+
+/* Whether who was let in by `mark` may stay: the identity is still enabled, and has the key still. `mark` is brought up
+ * to date. Any thread. */
+bool device_auth_holds(struct device_auth *auth, const struct identity *identity, struct device_auth_mark *mark);
+/* Moves on whenever any answer of device_auth_holds() may have become another. */
+uint64_t device_auth_changes(const struct device_auth *auth);
 
 #endif

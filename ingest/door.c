@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "ingest/device_auth.h"
 #include "ingest/ingest_metrics.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -123,6 +124,24 @@ void door_refused(struct door *door, const struct identity *identity, unsigned c
         row->last[count] = 0;
     }
     pthread_mutex_unlock(&door->lock);
+}
+
+void door_refused_credential(struct door *door, const struct device_auth_claim *claim,
+                             const struct device_auth_result *result, unsigned code, const char *peer)
+{
+    static struct log_rate rate;
+
+    log_rated(&rate, LOG_WARN, "device.refused", "workspace=%u device=%.*s module=%.*s peer=%s code=%u reason=\"%s\"",
+              result->in_workspace ? (unsigned)result->workspace.workspace : 0, TEXT_ARGS(claim->device),
+              TEXT_ARGS(claim->module), peer, code, result->reason.text);
+    if (!result->in_workspace)
+        return;
+    struct identity identity = {result->workspace.workspace, TEXT(""), TEXT("")};
+    if (result->enrolled) {
+        identity.device = claim->device;
+        identity.module = claim->module;
+    }
+    door_refused(door, &identity, code, result->reason.text);
 }
 
 static void *door_run(void *context)

@@ -20,4 +20,11 @@ void door_close(struct door *take_door);
  * Any thread. */
 void door_refused(struct door *door, const struct identity *identity, unsigned code, const char *sentence);
 
+/* The same for a credential that was turned away, and a line in the log. Nothing is counted where no workspace is
+ * addressed. `peer` is the sender's address. */
+struct device_auth_claim;
+struct device_auth_result;
+void door_refused_credential(struct door *door, const struct device_auth_claim *claim,
+                             const struct device_auth_result *result, unsigned code, const char *peer);
+
 #endif

@@ -5,7 +5,6 @@
 
 #include "ingest/ingest_metrics.h"
 #include "runtime/http.h"
-#include "runtime/log.h"
 #include "wire/device_api.h"
 #include "wire/json_writer.h"
 
@@ -278,7 +277,6 @@ static bool length_fits(struct http_front *front, struct http_exchange *exchange
 static void refuse_auth(struct http_front *front, struct http_exchange *exchange, const struct device_auth_claim *claim,
                         const struct device_auth_result *result)
 {
-    static struct log_rate rate;
     unsigned code = 0;
 
     switch (result->verdict) {
@@ -302,17 +300,7 @@ static void refuse_auth(struct http_front *front, struct http_exchange *exchange
         return;
     }
     ingest_metrics_count_code(code);
-    log_rated(&rate, LOG_WARN, "device.refused", "workspace=%u device=%.*s module=%.*s peer=%s code=%u reason=\"%s\"",
-              result->in_workspace ? (unsigned)result->workspace.workspace : 0, TEXT_ARGS(claim->device),
-              TEXT_ARGS(claim->module), http_peer(exchange), code, result->reason.text);
-    if (!result->in_workspace)
-        return;
-    struct identity identity = {result->workspace.workspace, TEXT(""), TEXT("")};
-    if (result->enrolled) {
-        identity.device = claim->device;
-        identity.module = claim->module;
-    }
-    door_refused(front->parts.door, &identity, code, result->reason.text);
+    door_refused_credential(front->parts.door, claim, result, code, http_peer(exchange));
 }
 
 /* Names as IoT Hub gives them in an MQTT topic, so that the same message has the same properties over both. */

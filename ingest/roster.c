@@ -38,6 +38,7 @@ struct shard {
 struct roster {
     size_t entries_max;
     _Atomic size_t count;
+    _Atomic uint64_t changes;
     _Atomic bool loaded;
     uint64_t generations; /* given out so far; loader only */
     uint32_t round;
@@ -97,6 +98,11 @@ bool roster_loaded(const struct roster *roster)
 size_t roster_count(const struct roster *roster)
 {
     return atomic_load_explicit(&roster->count, memory_order_relaxed);
+}
+
+uint64_t roster_changes(const struct roster *roster)
+{
+    return atomic_load(&roster->changes);
 }
 
 bool roster_find(struct roster *roster, const struct identity *identity, struct roster_entry *out)
@@ -194,6 +200,7 @@ enum status roster_put(struct roster *roster, const struct identity *identity, c
     pthread_rwlock_unlock(&shard->lock);
     if (!before)
         atomic_fetch_add_explicit(&roster->count, 1, memory_order_relaxed);
+    atomic_fetch_add(&roster->changes, 1);
     entry_free(before);
     return STATUS_OK;
 }
@@ -213,6 +220,7 @@ void roster_remove(struct roster *roster, const struct identity *identity)
     pthread_rwlock_unlock(&shard->lock);
     if (entry)
         atomic_fetch_sub_explicit(&roster->count, 1, memory_order_relaxed);
+    atomic_fetch_add(&roster->changes, 1);
     entry_free(entry);
 }
 
@@ -235,6 +243,7 @@ void roster_round_end(struct roster *roster)
             slot_empty(shard, slot); /* may bring another entry here, so look again */
             pthread_rwlock_unlock(&shard->lock);
             atomic_fetch_sub_explicit(&roster->count, 1, memory_order_relaxed);
+            atomic_fetch_add(&roster->changes, 1);
             entry_free(entry);
         }
     }

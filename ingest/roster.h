@@ -34,6 +34,7 @@ void roster_free(struct roster *take_roster); /* wipes all keys */
 /* False until it was read once: until then nobody can be called unknown. */
 bool roster_loaded(const struct roster *roster);
 size_t roster_count(const struct roster *roster);
+uint64_t roster_changes(const struct roster *roster); /* moves on with every change of an identity */
 
 /* False when the identity is not enrolled. */
 bool roster_find(struct roster *roster, const struct identity *identity, struct roster_entry *out);

@@ -63,7 +63,7 @@ static void teardown(void)
 static struct device_auth_result check_at(const char *credential, const char *device, const char *module,
                                           int64_t now_s)
 {
-    struct device_auth_claim claim = {text_of(credential), TEXT("hub.local:8443"), text_of(device), text_of(module)};
+    struct device_auth_claim claim = {text_of(credential), TEXT("hub.local:8443"), text_of(device), text_of(module), false};
     struct device_auth_result result;
 
     device_auth_check(auth, &claim, now_s * 1000000, &result);
@@ -254,7 +254,7 @@ END_TEST
 
 START_TEST(without_a_token_the_host_header_names_the_workspace)
 {
-    struct device_auth_claim claim = {TEXT_NONE, TEXT("ACME.example.com:443"), TEXT("d9"), TEXT("")};
+    struct device_auth_claim claim = {TEXT_NONE, TEXT("ACME.example.com:443"), TEXT("d9"), TEXT(""), false};
     struct device_auth_result result;
 
     device_auth_check(auth, &claim, (int64_t)NOW_S * 1000000, &result);
@@ -319,13 +319,56 @@ START_TEST(nobody_is_unknown_before_the_roster_was_read)
 {
     struct roster *fresh = roster_new(10);
     struct device_auth *early = device_auth_new(fresh);
-    struct device_auth_claim claim = {TEXT_NONE, TEXT("h"), TEXT("d1"), TEXT("")};
+    struct device_auth_claim claim = {TEXT_NONE, TEXT("h"), TEXT("d1"), TEXT(""), false};
     struct device_auth_result result;
 
     device_auth_check(early, &claim, 0, &result);
     ck_assert_int_eq(result.verdict, DEVICE_AUTH_UNREADY);
     device_auth_free(early);
     roster_free(fresh);
+}
+END_TEST
+
+static enum device_auth_verdict connects(const char *host, const char *credential, struct device_auth_mark *mark)
+{
+    struct device_auth_claim claim = {text_of(credential), text_of(host), TEXT("d1"), TEXT(""), true};
+    struct device_auth_result result;
+
+    device_auth_check(auth, &claim, NOW_S * INT64_C(1000000), &result);
+    *mark = result.mark;
+    return result.verdict;
+}
+
+START_TEST(connection_names_the_host_of_its_token)
+{
+    struct device_auth_mark mark;
+
+    sign("hub.local/devices/d1", primary);
+    ck_assert_int_eq(connects("HUB.local", token, &mark), DEVICE_AUTH_PASSED);
+    ck_assert_int_eq(connects("hub.local:8883", token, &mark), DEVICE_AUTH_PASSED);
+    ck_assert_int_eq(connects("other.local", token, &mark), DEVICE_AUTH_UNFIT);
+}
+END_TEST
+
+START_TEST(connection_holds_as_long_as_its_key_does)
+{
+    struct identity d1 = {1, TEXT("d1"), TEXT("")};
+    struct device_auth_mark by_primary, by_secondary;
+
+    ck_assert_int_eq(connects("hub.local", sign("hub.local/devices/d1", primary), &by_primary), DEVICE_AUTH_PASSED);
+    ck_assert_int_eq(connects("hub.local", sign("hub.local/devices/d1", secondary), &by_secondary), DEVICE_AUTH_PASSED);
+    uint64_t changes = device_auth_changes(auth);
+    enrol(1, "d1", "", other, secondary, true);
+    ck_assert_uint_ne(device_auth_changes(auth), changes);
+    ck_assert(!device_auth_holds(auth, &d1, &by_primary));
+    ck_assert(device_auth_holds(auth, &d1, &by_secondary));
+    ck_assert(device_auth_holds(auth, &d1, &by_secondary));
+    enrol(1, "d1", "", other, secondary, false);
+    ck_assert(!device_auth_holds(auth, &d1, &by_secondary));
+    enrol(1, "d1", "", other, secondary, true);
+    ck_assert(device_auth_holds(auth, &d1, &by_secondary));
+    roster_remove(roster, &d1);
+    ck_assert(!device_auth_holds(auth, &d1, &by_secondary));
 }
 END_TEST
 
@@ -350,6 +393,8 @@ int main(void)
         remembered_token_of_one_fits_no_other,
         identity_without_keys_is_unfit,
         nobody_is_unknown_before_the_roster_was_read,
+        connection_names_the_host_of_its_token,
+        connection_holds_as_long_as_its_key_does,
     };
     const struct check_suite suite = {.name = "ingest/device_auth", .tests = tests,
                                      .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,
