@@ -28,7 +28,7 @@ COPY --from=build /out/usr/ /usr/
 COPY LICENSE /usr/share/doc/picket/LICENSE
 USER 10001:10001
 WORKDIR /var/lib/picket
-EXPOSE 8443 8440
+EXPOSE 8443 8883 8440
 # The port of the probes is closed unless it is set, as docker-compose.yml does for every role.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=6 \
   CMD curl -fsS "http://127.0.0.1:${PICKET_OPS_PORT:-9100}/readyz" >/dev/null || exit 1

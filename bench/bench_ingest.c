@@ -156,7 +156,7 @@ static void parts_open(struct parts *parts, unsigned threads, const char *kafka_
         give_up("door", &why);
     parts->auth = device_auth_new(parts->roster);
     parts->intake = intake_open(&parts->settings, parts->bus, parts->door);
-    struct http_front_parts front = {parts->auth, parts->intake, parts->door};
+    struct http_front_parts front = {.auth = parts->auth, .intake = parts->intake, .door = parts->door};
     for (int64_t i = 0; i < PORTS && !parts->front; i++) {
         parts->settings.http_port = PORT_FIRST + i;
         if (http_front_open(&parts->settings, &front, &parts->front, &why) && i == PORTS - 1)

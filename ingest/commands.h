@@ -15,11 +15,10 @@ struct cloud_message {
     int64_t number;
     struct text lock; /* token of this hand-out: the ETag of HTTPS */
     struct text body;
-    struct text message_id, correlation_id, user_id, content_type, content_encoding, to; /* or TEXT_NONE */
+    struct text message_id, correlation_id, user_id, content_type, content_encoding; /* or TEXT_NONE */
     struct text properties;   /* JSON object of strings: the application's, or TEXT_NONE */
     int64_t enqueued_at_us, expires_at_us;
     unsigned delivery_count;
-    unsigned sequence; /* as IoT Hub's iothub-sequencenumber: the number within the device's queue */
 };
 
 /* Hands out the oldest waiting messages of a device, at most `most`, locked for CLOUD_LOCK_S. `*out` lies in `arena`. */

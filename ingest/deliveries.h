@@ -25,8 +25,9 @@ struct method_request {
 /* Called on the deliveries' thread: short, and never blocking. Texts are valid during the call. */
 struct deliveries_hooks {
     void *context;
-    /* Whether the identity is connected to this process, and wants methods. */
+    /* Whether the identity is connected to this process. */
     bool (*here)(void *context, const struct identity *identity);
+    bool (*takes_methods)(void *context, const struct identity *identity); /* and has subscribed to them */
     void (*method)(void *context, const struct identity *identity, const struct method_request *request);
     void (*cloud_messages)(void *context, const struct identity *identity); /* some wait: cloud_messages_take() */
     void (*desired)(void *context, const struct identity *identity, const struct desired_change *change);
@@ -42,6 +43,7 @@ void deliveries_close(struct deliveries *take_deliveries);
  * `peer` is the client's address, `transport` "mqtt" or "mqtt-ws". Any thread; never blocks. */
 void deliveries_connected(struct deliveries *deliveries, const struct identity *identity, int64_t connected_at_us,
                           const char *peer, const char *transport);
-void deliveries_disconnected(struct deliveries *deliveries, const struct identity *identity, int64_t connected_at_us);
+void deliveries_disconnected(struct deliveries *deliveries, const struct identity *identity, int64_t connected_at_us,
+                             const char *peer, const char *transport);
 
 #endif

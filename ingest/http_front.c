@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ingest/ingest_metrics.h"
+#include "ingest/mqtt/websocket.h"
 #include "runtime/http.h"
 #include "wire/device_api.h"
 #include "wire/json_writer.h"
@@ -31,6 +32,8 @@ static enum status server_open(struct http_front *front, struct problem *why);
 static enum status plain_server_open(struct http_front *front, struct problem *why);
 static bool front_admit(void *context, struct http_exchange *exchange, const struct http_route *route);
 static void health_handle(void *context, struct http_exchange *exchange);
+static void websocket_handle(void *context, struct http_exchange *exchange);
+static void websocket_open(void *user, struct http_tunnel *tunnel, int fd, struct text early);
 static void post_handle(void *context, struct http_exchange *exchange);
 static void post_answered(void *context, const struct intake_answer *answer);
 static bool claim_read(struct http_exchange *exchange, struct device_auth_claim *out);
@@ -42,6 +45,7 @@ static void header_note(void *context, struct text name, struct text value);
 static const struct http_route routes[] = {
     {"POST", PICKET_PATH_DEVICE_EVENTS, ROUTE_DEVICE, post_handle},
     {"POST", PICKET_PATH_MODULE_EVENTS, ROUTE_DEVICE, post_handle},
+    {"GET", "/$iothub/websocket", ROUTE_OPEN, websocket_handle},
     {"GET", "/healthz", ROUTE_OPEN, health_handle},
 };
 
@@ -115,7 +119,7 @@ static struct http_server_settings server_settings(struct http_front *front)
         .answer_timeout_ms = (uint32_t)settings->answer_timeout_ms,
         .body_bytes_max = (size_t)settings->body_bytes_max,
         .body_budget_bytes = (size_t)settings->body_budget_bytes,
-        .body_budget_used = &front->body_bytes,
+        .body_budget_used = front->parts.body_bytes ? front->parts.body_bytes : &front->body_bytes,
         .routes = routes,
         .route_count = sizeof routes / sizeof routes[0],
         .context = front,
@@ -183,6 +187,57 @@ static void health_handle(void *context, struct http_exchange *exchange)
     (void)context;
     buf_string(http_reply_body(exchange, "text/plain"), "ok\n");
     http_answer(exchange);
+}
+
+/* MQTT within WebSocket; who it is will show in the CONNECT. */
+struct websocket_guest {
+    struct mqtt_front *mqtt;
+    const char *peer;
+};
+
+/* Whether a header's comma-separated list has the word, in any case. */
+static bool header_has(struct http_exchange *exchange, const char *name, struct text word)
+{
+    struct text rest = http_header(exchange, name), item;
+
+    while (rest.count) {
+        rest = text_cut(rest, ',', &item);
+        if (text_equal_nocase(text_trim(item), word))
+            return true;
+    }
+    return false;
+}
+
+static void websocket_handle(void *context, struct http_exchange *exchange)
+{
+    struct http_front *front = context;
+    char accept[WEBSOCKET_ACCEPT_SIZE];
+
+    if (!header_has(exchange, "Upgrade", TEXT("websocket")) || !header_has(exchange, "Connection", TEXT("upgrade")) ||
+        !header_has(exchange, "Sec-WebSocket-Protocol", TEXT("mqtt")) ||
+        !text_equal(http_header(exchange, "Sec-WebSocket-Version"), TEXT("13")) || !front->parts.mqtt ||
+        !websocket_accept(http_header(exchange, "Sec-WebSocket-Key"), accept)) {
+        http_reply_header(exchange, "Sec-WebSocket-Version", "13");
+        http_reply_error(exchange, 400, "BadWebSocket",
+                         "This path is for WebSocket (version 13) with the subprotocol mqtt, and for nothing else.", 0, 0);
+        http_answer(exchange);
+        return;
+    }
+    struct websocket_guest *guest = ARENA_NEW(http_arena(exchange), struct websocket_guest);
+    *guest = (struct websocket_guest){front->parts.mqtt, http_peer(exchange)};
+    http_reply_header(exchange, "Sec-WebSocket-Accept", accept);
+    http_reply_header(exchange, "Sec-WebSocket-Protocol", "mqtt");
+    http_upgrade(exchange, "websocket", websocket_open, guest);
+}
+
+static void websocket_open(void *user, struct http_tunnel *tunnel, int fd, struct text early)
+{
+    const struct websocket_guest *guest = user;
+
+    if (early.count)
+        http_tunnel_close(tunnel); /* it spoke before it had our answer, which RFC 6455 does not allow */
+    else
+        mqtt_front_take(guest->mqtt, fd, tunnel, guest->peer);
 }
 
 /* What header_note() collects for one message. */

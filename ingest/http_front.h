@@ -3,6 +3,7 @@
 
 #include "ingest/device_auth.h"
 #include "ingest/intake.h"
+#include "ingest/mqtt_front.h"
 
 /* POST from devices in IoT Hub's HTTPS dialect: who sends is settled when the headers are in, before the body is read;
  * the answer comes when the bus has the message. Two ports, one behind TLS and a plain one on loopback. */
@@ -12,6 +13,8 @@ struct http_front_parts {
     struct device_auth *auth;
     struct intake *intake;
     struct door *door;
+    struct mqtt_front *mqtt;    /* takes those who come over WebSocket; NULL: nobody does */
+    _Atomic size_t *body_bytes; /* of all bodies in memory, on all ports; NULL: the front's own */
 };
 
 /* Opens the ports that `settings` gives (0: closed). Settings and parts are borrowed until http_front_close().

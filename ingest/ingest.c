@@ -10,12 +10,15 @@
 #include "ingest/http_front.h"
 #include "ingest/ingest_metrics.h"
 #include "ingest/intake.h"
+#include "ingest/mqtt_front.h"
 #include "ingest/roster_loader.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/process.h"
 
 #define BUS_LOOK_MS 1000
+#define POOL_THREADS 4
+#define POOL_WAITING_MAX 10000 /* per thread: a device's questions are small */
 #define CLOSE_MORE_MS 10000 /* on top of the answer timeout, for the bus to say what became of everything */
 
 struct ingest {
@@ -26,7 +29,12 @@ struct ingest {
     struct device_auth *auth;
     struct door *door;
     struct intake *intake;
+    struct presence *presence;
+    struct db_pool *pool;
+    struct deliveries *deliveries;
+    struct mqtt_front *mqtt;
     struct http_front *front;
+    _Atomic size_t body_bytes; /* of all bodies in memory, on all ports */
     pthread_t watcher; /* of the bus, for readiness */
     bool watching;
     pthread_mutex_t lock;
@@ -35,6 +43,7 @@ struct ingest {
 };
 
 static enum status parts_open(struct ingest *ingest, struct problem *why);
+static enum status mqtt_open(struct ingest *ingest, struct problem *why);
 static void *watch_run(void *context);
 static void watch_start(struct ingest *ingest);
 static void watch_stop(struct ingest *ingest);
@@ -60,8 +69,8 @@ enum status ingest_open(const struct ingest_settings *settings, struct bus *bus,
         ingest_close(ingest);
         return status;
     }
-    log_info("ingest.open", "https_port=%u http_port=%u", (unsigned)ingest_https_port(ingest),
-             (unsigned)ingest_http_port(ingest));
+    log_info("ingest.open", "https_port=%u http_port=%u mqtts_port=%u mqtt_port=%u", (unsigned)ingest_https_port(ingest),
+             (unsigned)ingest_http_port(ingest), (unsigned)ingest_mqtts_port(ingest), (unsigned)ingest_mqtt_port(ingest));
     *out = ingest;
     return STATUS_OK;
 }
@@ -76,8 +85,20 @@ uint16_t ingest_http_port(const struct ingest *ingest)
     return http_front_http_port(ingest->front);
 }
 
+uint16_t ingest_mqtts_port(const struct ingest *ingest)
+{
+    return ingest->mqtt ? mqtt_front_mqtts_port(ingest->mqtt) : 0;
+}
+
+uint16_t ingest_mqtt_port(const struct ingest *ingest)
+{
+    return ingest->mqtt ? mqtt_front_mqtt_port(ingest->mqtt) : 0;
+}
+
 void ingest_drain(struct ingest *ingest)
 {
+    if (ingest->mqtt)
+        mqtt_front_drain(ingest->mqtt);
     http_front_drain(ingest->front);
 }
 
@@ -87,6 +108,8 @@ void ingest_close(struct ingest *take_ingest)
 
     if (!ingest)
         return;
+    if (ingest->mqtt)
+        mqtt_front_stop(ingest->mqtt); /* its WebSockets are the HTTP front's connections */
     if (ingest->front)
         http_front_stop(ingest->front);
     if (ingest->intake && !intake_idle(ingest->intake, (uint32_t)ingest->settings.answer_timeout_ms + CLOSE_MORE_MS)) {
@@ -96,6 +119,10 @@ void ingest_close(struct ingest *take_ingest)
     }
     watch_stop(ingest);
     roster_loader_close(ingest->loader);
+    db_pool_close(ingest->pool);
+    deliveries_close(ingest->deliveries);
+    mqtt_front_free(ingest->mqtt);
+    presence_free(ingest->presence);
     http_front_free(ingest->front);
     intake_close(ingest->intake);
     door_close(ingest->door);
@@ -111,8 +138,9 @@ static enum status parts_open(struct ingest *ingest, struct problem *why)
     const struct ingest_settings *settings = &ingest->settings;
     struct secret_master master;
 
-    if (!settings->https_port && !settings->http_port)
-        return problem_set(why, STATUS_REJECT, "https_port and http_port are both 0: no device could send anything");
+    if (!settings->https_port && !settings->http_port && !settings->mqtts_port && !settings->mqtt_port)
+        return problem_set(why, STATUS_REJECT,
+                           "https_port, http_port, mqtts_port and mqtt_port are all 0: no device could send anything");
     enum status status = secret_master_load(settings->master_key_file, &master, why);
     if (status)
         return status;
@@ -126,8 +154,37 @@ static enum status parts_open(struct ingest *ingest, struct problem *why)
     ingest->auth = device_auth_new(ingest->roster);
     ingest->intake = intake_open(settings, ingest->bus, ingest->door);
     watch_start(ingest);
-    struct http_front_parts parts = {ingest->auth, ingest->intake, ingest->door};
+    status = mqtt_open(ingest, why);
+    if (status)
+        return status;
+    struct http_front_parts parts = {ingest->auth, ingest->intake, ingest->door, ingest->mqtt, &ingest->body_bytes};
     return http_front_open(settings, &parts, &ingest->front, why);
+}
+
+/* Without a port of its own it still serves those who come over WebSocket. */
+static enum status mqtt_open(struct ingest *ingest, struct problem *why)
+{
+    struct deliveries_hooks hooks;
+
+    ingest->presence = presence_new();
+    mqtt_front_hooks(ingest->presence, &hooks);
+    enum status status = db_pool_open(ingest->settings.database, "picket_ingest", "picket ingest devices", POOL_THREADS,
+                                      POOL_WAITING_MAX, &ingest->pool, why);
+    if (!status)
+        status = deliveries_open(ingest->settings.database, &hooks, &ingest->deliveries, why);
+    if (status)
+        return status;
+    struct mqtt_front_parts parts = {
+        .settings = &ingest->settings,
+        .auth = ingest->auth,
+        .intake = ingest->intake,
+        .door = ingest->door,
+        .presence = ingest->presence,
+        .deliveries = ingest->deliveries,
+        .pool = ingest->pool,
+        .body_bytes_used = &ingest->body_bytes,
+    };
+    return mqtt_front_open(&parts, &ingest->mqtt, why);
 }
 
 static void watch_start(struct ingest *ingest)

@@ -11,9 +11,13 @@ struct ingest_settings {
     const char *ingest_address;
     int64_t https_port;          /* 0: closed */
     int64_t http_port;           /* plain, for loopback only; 0: closed */
+    int64_t mqtts_port;          /* MQTT over TLS; 0: closed */
+    int64_t mqtt_port;           /* plain MQTT, for loopback only; 0: closed */
     const char *tls_certificate_file, *tls_key_file;
     int64_t ingest_threads;
     int64_t connections_max, connections_per_address_max;
+    int64_t mqtt_threads;        /* 0: one per processor */
+    int64_t mqtt_connections_max, mqtt_inflight_max;
     int64_t request_timeout_ms, answer_timeout_ms;
     int64_t body_bytes_max, body_budget_bytes, json_depth_max;
     int64_t messages_per_second, bytes_per_second;                       /* per device; 0: no limit */
@@ -32,6 +36,8 @@ MUST_CHECK enum status ingest_open(const struct ingest_settings *settings, struc
                                    struct problem *why);
 uint16_t ingest_https_port(const struct ingest *ingest);
 uint16_t ingest_http_port(const struct ingest *ingest);
+uint16_t ingest_mqtts_port(const struct ingest *ingest);
+uint16_t ingest_mqtt_port(const struct ingest *ingest);
 /* No new requests; those under way get their answers. */
 void ingest_drain(struct ingest *ingest);
 void ingest_close(struct ingest *take_ingest);

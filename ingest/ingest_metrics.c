@@ -23,6 +23,15 @@ struct ingest_metrics ingest_metrics = {
                                            "Of these, tokens that had been verified before."),
     .door_overflow = METRIC_COUNTER_INIT("picket_ingest_door_overflow_total",
                                          "Refusals put down to the workspace, since too many identities were refused."),
+    .mqtt_connections = METRIC_GAUGE_INIT("picket_ingest_mqtt_connections", "Connections to the MQTT ports."),
+    .mqtt_sessions = METRIC_GAUGE_INIT("picket_ingest_mqtt_sessions", "Of these, devices and modules that were let in."),
+    .mqtt_connects = METRIC_COUNTER_INIT("picket_ingest_mqtt_connects_total", "Times that one was let in over MQTT."),
+    .mqtt_connects_refused = METRIC_COUNTER_INIT("picket_ingest_mqtt_connects_refused_total",
+                                                 "Times that one was turned away with a CONNACK."),
+    .mqtt_handshakes_failed = METRIC_COUNTER_INIT("picket_ingest_mqtt_handshakes_failed_total",
+                                                  "TLS handshakes of MQTT clients that failed."),
+    .mqtt_turned_out = METRIC_COUNTER_INIT("picket_ingest_mqtt_turned_out_total",
+                                           "Connections closed since their identity connected again."),
 };
 
 const unsigned ingest_metrics_codes[INGEST_METRICS_CODES] = {204, 400, 401, 403, 413, 415, 429, 500, 503, 0};
@@ -39,6 +48,12 @@ void ingest_metrics_register(void)
     metric_register(&ingest_metrics.auth_checks, 1);
     metric_register(&ingest_metrics.auth_cache_hits, 1);
     metric_register(&ingest_metrics.door_overflow, 1);
+    metric_register(&ingest_metrics.mqtt_connections, 1);
+    metric_register(&ingest_metrics.mqtt_sessions, 1);
+    metric_register(&ingest_metrics.mqtt_connects, 1);
+    metric_register(&ingest_metrics.mqtt_connects_refused, 1);
+    metric_register(&ingest_metrics.mqtt_handshakes_failed, 1);
+    metric_register(&ingest_metrics.mqtt_turned_out, 1);
 }
 
 void ingest_metrics_count_code(unsigned code)

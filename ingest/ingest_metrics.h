@@ -13,6 +13,8 @@ struct ingest_metrics {
     struct metric roster_devices, roster_age_seconds, roster_unusable_keys;
     struct metric auth_checks, auth_cache_hits;
     struct metric door_overflow;
+    struct metric mqtt_connections, mqtt_sessions, mqtt_connects, mqtt_connects_refused;
+    struct metric mqtt_handshakes_failed, mqtt_turned_out;
 };
 extern struct ingest_metrics ingest_metrics;
 

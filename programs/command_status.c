@@ -78,6 +78,11 @@ static void local_fill(json_t *report, const char *folder, const struct data_sta
     snprintf(text, sizeof text, "http://localhost:%lld", (long long)state->port_http);
     if (state->port_http)
         json_object_set_new(addresses, "http", json_string(text));
+    snprintf(text, sizeof text, "mqtts://localhost:%lld", (long long)state->port_mqtts);
+    json_object_set_new(addresses, "mqtts", json_string(text));
+    snprintf(text, sizeof text, "mqtt://localhost:%lld", (long long)state->port_mqtt);
+    if (state->port_mqtt)
+        json_object_set_new(addresses, "mqtt", json_string(text));
     snprintf(text, sizeof text, "host=%s dbname=picket", state->socket_folder);
     json_object_set_new(addresses, "database", json_string(text));
     data_folder_path(folder, "certificates/ca.pem", path);

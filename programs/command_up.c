@@ -48,10 +48,10 @@ static const struct cli_flag up_flags[] = {
     {"no-agent", NULL, "Do not enrol this host or start its agent."},
     {"no-simulate", NULL, "No simulated devices (there are none yet, so this changes nothing)."},
     {"port-https", "N", "TLS port for devices (default 8443)."},
-    {"port-mqtts", "N", "Kept for MQTT over TLS (default 8883), which is not served yet."},
+    {"port-mqtts", "N", "TLS port for devices that speak MQTT (default 8883)."},
     {"port-query", "N", "TLS port of API and console (default 8440)."},
     {"port-http", "N", "Plain port for devices, loopback only (off unless given)."},
-    {"port-mqtt", "N", "Kept for plain MQTT, which is not served yet."},
+    {"port-mqtt", "N", "Plain MQTT port, loopback only (off unless given)."},
 };
 
 const struct cli_verb up_verbs[] = {
@@ -379,6 +379,9 @@ static void addresses_print(const struct up *up, const char *opening)
            json_string_value(json_object_get(written, "ca")));
     if (up->state.port_http)
         printf("                    http://localhost:%lld, from this host only\n", (long long)up->state.port_http);
+    printf("                    mqtts://localhost:%lld\n", (long long)up->state.port_mqtts);
+    if (up->state.port_mqtt)
+        printf("                    mqtt://localhost:%lld, from this host only\n", (long long)up->state.port_mqtt);
     printf("  data              %s\n", up->folder);
     json_decref(written);
     if (up->first_connection[0]) {

@@ -39,8 +39,10 @@ enum status up_ports_check(struct up *up, struct problem *why)
         const char *flag;
         int64_t port;
     } ports[] = {{"--port-https", up->state.port_https},
+                 {"--port-mqtts", up->state.port_mqtts},
                  {"--port-query", up->state.port_query},
-                 {"--port-http", up->state.port_http}};
+                 {"--port-http", up->state.port_http},
+                 {"--port-mqtt", up->state.port_mqtt}};
     const size_t count = sizeof ports / sizeof ports[0];
     enum status status = STATUS_OK;
 
@@ -77,8 +79,9 @@ enum status up_server_write_settings(struct up *up, struct problem *why)
     setting_string(&out, "tls_certificate_file", up_path(up, "certificates/server.pem"));
     setting_string(&out, "tls_key_file", up_path(up, "certificates/server.key"));
     setting_string(&out, "device_host_name", up->device_host);
-    buf_format(&out, "https_port: %lld\nhttp_port: %lld\nquery_port: %lld\n", (long long)up->state.port_https,
-               (long long)up->state.port_http, (long long)up->state.port_query);
+    buf_format(&out, "https_port: %lld\nhttp_port: %lld\nmqtts_port: %lld\nmqtt_port: %lld\nquery_port: %lld\n",
+               (long long)up->state.port_https, (long long)up->state.port_http, (long long)up->state.port_mqtts,
+               (long long)up->state.port_mqtt, (long long)up->state.port_query);
     status = process_write_file(up_path(up, "picketd.yaml"), buf_as_text(&out), 0644, why);
     buf_done(&out);
     if (!status)

@@ -109,6 +109,12 @@ void loop_stop(struct loop *loop)
     loop->started = false;
 }
 
+void loop_flush(struct loop *loop)
+{
+    assert(!loop->started);
+    posts_run(loop);
+}
+
 enum status loop_add(struct loop *loop, struct loop_watch *watch, struct problem *why)
 {
     struct epoll_event event = {.events = watch->events, .data.ptr = watch};

@@ -44,6 +44,9 @@ void loop_run(struct loop *loop);
 /* Ends the thread, and waits for it. Any other thread; harmless when it does not run. */
 void loop_stop(struct loop *loop);
 
+/* Runs what was posted, on the caller's thread: when the loop's own has ended. */
+void loop_flush(struct loop *loop);
+
 /* `watch->fd`, `events` and `ready` are set. */
 MUST_CHECK enum status loop_add(struct loop *loop, struct loop_watch *watch, struct problem *why);
 void loop_change(struct loop *loop, struct loop_watch *watch, uint32_t events);

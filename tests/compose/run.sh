@@ -10,7 +10,8 @@ cd "$(dirname "$0")/../.."
 
 work=$(mktemp -d /var/tmp/picket-compose.XXXXXX)
 export DOCKER_BUILDKIT=0 COMPOSE_DOCKER_CLI_BUILD=0 # the classic builder has to be enough
-export PICKET_HTTPS_PUBLISH=127.0.0.1:${PORT_HTTPS:-18443} PICKET_QUERY_PUBLISH=127.0.0.1:${PORT_QUERY:-18440}
+export PICKET_HTTPS_PUBLISH=127.0.0.1:${PORT_HTTPS:-18443} PICKET_MQTTS_PUBLISH=127.0.0.1:${PORT_MQTTS:-18883}
+export PICKET_QUERY_PUBLISH=127.0.0.1:${PORT_QUERY:-18440}
 export PICKET_VERSION=compose-test
 devices=https://localhost:${PORT_HTTPS:-18443} people=https://localhost:${PORT_QUERY:-18440}
 project=picket-compose-test

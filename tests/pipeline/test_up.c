@@ -20,7 +20,7 @@
 #define OUTPUT_MAX (1 << 20)
 #define POSTS_WORD "posted-by-test"
 
-static char folder[64], port_https[8], port_query[8], server[64], ca_file[128], bearer[256];
+static char folder[64], port_https[8], port_mqtts[8], port_query[8], server[64], ca_file[128], bearer[256];
 static char curl_line[4096]; /* as `up` printed it */
 static struct buf output;
 static struct program_reply reply;
@@ -88,8 +88,8 @@ static int run(const char *const *arguments)
 
 static int up(void)
 {
-    return run((const char *const[]){"up", "--detach", "--data", folder, "--port-https", port_https, "--port-query", port_query,
-                                     NULL});
+    return run((const char *const[]){"up", "--detach", "--data", folder, "--port-https", port_https, "--port-mqtts", port_mqtts,
+                                     "--port-query", port_query, NULL});
 }
 
 static int verb(const char *a, const char *b, const char *c, const char *d)
@@ -109,6 +109,7 @@ static int verb(const char *a, const char *b, const char *c, const char *d)
 static void ports_choose(void)
 {
     snprintf(port_https, sizeof port_https, "%u", program_free_port());
+    snprintf(port_mqtts, sizeof port_mqtts, "%u", program_free_port());
     snprintf(port_query, sizeof port_query, "%u", program_free_port());
     snprintf(server, sizeof server, "https://localhost:%s", port_query);
 }
@@ -356,16 +357,17 @@ END_TEST
 
 START_TEST(a_cluster_that_does_not_start_is_said_why)
 {
-    char other[64], version[96], https[16], query[16];
+    char other[64], version[96], https[16], mqtts[16], query[16];
     struct problem why;
 
     snprintf(other, sizeof other, "/tmp/picket-up-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(other));
     snprintf(version, sizeof version, "%s/postgres/PG_VERSION", other);
     snprintf(https, sizeof https, "%u", (unsigned)program_free_port());
+    snprintf(mqtts, sizeof mqtts, "%u", (unsigned)program_free_port());
     snprintf(query, sizeof query, "%u", (unsigned)program_free_port());
     const char *const start[] = {"up",   "--detach",     "--quiet", "--no-agent",   "--data", other,
-                                 "--port-https", https, "--port-query", query, NULL};
+                                 "--port-https", https, "--port-mqtts", mqtts, "--port-query", query, NULL};
     ck_assert_msg(run(start) == 0, "%s", output.bytes);
     ck_assert_int_eq(run((const char *const[]){"down", "--data", other, NULL}), 0);
     ck_assert_int_eq(process_write_file(version, TEXT("9.1\n"), 0644, &why), STATUS_OK);
@@ -393,7 +395,7 @@ START_TEST(a_folder_closed_to_the_database_user_is_said_so)
     ck_assert_ptr_nonnull(mkdtemp(closed)); /* 0700, root's */
     snprintf(data, sizeof data, "%s/data", closed);
     ck_assert_int_eq(run((const char *const[]){"up", "--detach", "--quiet", "--data", data, "--port-https", "39443",
-                                               "--port-query", "39440", NULL}), 2);
+                                               "--port-mqtts", "39883", "--port-query", "39440", NULL}), 2);
     ck_assert_ptr_nonnull(strstr(output.bytes, closed));
     program_run("/bin/rm", (const char *const[]){"-rf", closed, NULL}, NULL, NULL);
 }

@@ -416,6 +416,7 @@ static void settings_write(const char *path, const char *role, uint16_t ops_port
     }
     if (ingest) {
         setting_put(&out, settings, "https_port: 0");
+        setting_put(&out, settings, "mqtts_port: 0");
         setting_put(&out, settings, "http_port: %u", (unsigned)pipeline.device_port);
         setting_put(&out, settings, "messages_per_second: 0");
         setting_put(&out, settings, "bytes_per_second: 0");

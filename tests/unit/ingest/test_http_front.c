@@ -64,7 +64,7 @@ static void enrol(const char *device, const char *module, const uint8_t *with, b
 
 static void open_front(void)
 {
-    struct http_front_parts parts = {auth, intake, door};
+    struct http_front_parts parts = {.auth = auth, .intake = intake, .door = door};
 
     ck_assert_msg(http_front_open(&settings, &parts, &front, &why) == STATUS_OK, "%s", why.text);
     client = http_client_connect(http_front_http_port(front));
@@ -397,7 +397,7 @@ START_TEST(before_the_roster_is_read_devices_are_asked_to_wait)
 {
     struct roster *fresh = roster_new(10);
     struct device_auth *early = device_auth_new(fresh);
-    struct http_front_parts parts = {early, intake, door};
+    struct http_front_parts parts = {.auth = early, .intake = intake, .door = door};
     struct http_front *second = NULL;
 
     settings.http_port = free_port();
@@ -477,7 +477,7 @@ END_TEST
 
 START_TEST(tls_port_needs_certificate_and_key)
 {
-    struct http_front_parts parts = {auth, intake, door};
+    struct http_front_parts parts = {.auth = auth, .intake = intake, .door = door};
     struct certificate certificate;
     struct http_front *second = NULL;
 

@@ -53,7 +53,7 @@ static void settings_fill(void)
 
     snprintf(variable, sizeof variable, "PICKET_MASTER_KEY_FILE=%s", master_file);
     snprintf(port, sizeof port, "PICKET_HTTP_PORT=%u", (unsigned)free_port());
-    const char *environment[] = {variable, port, "PICKET_HTTPS_PORT=0", NULL};
+    const char *environment[] = {variable, port, "PICKET_HTTPS_PORT=0", "PICKET_MQTTS_PORT=0", NULL};
     arena_init(&arena);
     ck_assert_msg(settings_load(&group, 1, NULL, environment, &arena, &why) == STATUS_OK, "%s", why.text);
     settings.database = database_conninfo_for(NULL, NULL);
