@@ -140,6 +140,19 @@ BEGIN
     RETURN false;
 END $$;
 
+-- What became of calls, for who waits for them in behalf of those who made them.
+CREATE FUNCTION picket.method_results(numbers bigint[]) RETURNS TABLE (call_number bigint, state text, code bigint, answer text)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT c.call_number, c.state, c.code, c.answer::text FROM picket.method_call c WHERE c.call_number = ANY (numbers) $$;
+-- Nobody waits any more. False: the answer came in the meantime.
+CREATE FUNCTION picket.method_give_up(number bigint) RETURNS bool
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE picket.method_call c SET state = 'given up', ended_at = now()
+     WHERE c.call_number = number AND c.state IN ('queued', 'sent');
+    RETURN FOUND;
+END $$;
+
 -- Connections made and ended, in the order of happening; an older word never overrules a newer one.
 CREATE FUNCTION picket.connections_note(workspaces int[], devices text[], modules text[], connecteds bool[], replica_id uuid,
                                         transports text[], peers text[], connected_us bigint[], at_us bigint[])
@@ -192,7 +205,8 @@ GRANT INSERT, UPDATE (state, ended_at) ON picket.method_call TO picket_admin;
 REVOKE ALL ON FUNCTION picket.cloud_take(int, text, int, int, int), picket.cloud_settle(int, text, uuid, text),
     picket.method_claim(bigint[]), picket.method_answer(bigint, int, text, text, bigint, json),
     picket.connections_note(int[], text[], text[], bool[], uuid, text[], text[], bigint[], bigint[]),
-    picket.ingest_alive(uuid) FROM PUBLIC;
+    picket.ingest_alive(uuid), picket.method_results(bigint[]), picket.method_give_up(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION picket.method_results(bigint[]), picket.method_give_up(bigint) TO picket_query;
 GRANT EXECUTE ON FUNCTION picket.cloud_take(int, text, int, int, int), picket.cloud_settle(int, text, uuid, text),
     picket.method_claim(bigint[]), picket.method_answer(bigint, int, text, text, bigint, json),
     picket.connections_note(int[], text[], text[], bool[], uuid, text[], text[], bigint[], bigint[]),

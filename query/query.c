@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "query/method_waiter.h"
 #include "query/routes.h"
 #include "runtime/clock.h"
 #include "runtime/db_schema.h"
@@ -22,7 +23,7 @@
 #define REQUEST_TIMEOUT_MS 30000
 #define ANSWER_MORE_MS 5000 /* on top of the statement's own limit, to tell the client of it */
 #define LOOK_MS 2000        /* between two looks at whether the database is there */
-#define SCHEMA_NEEDED 4     /* number of the last migration that handlers rely on */
+#define SCHEMA_NEEDED 6     /* number of the last migration that handlers rely on */
 #define JSON_DEPTH_ERROR "the body is not JSON: %s (line %d, column %d)"
 
 struct job {
@@ -42,6 +43,7 @@ struct query {
     struct secret_master master;
     struct sign_in *sign_in;
     struct console *console;
+    struct method_waiter *method_waiter;
     struct http_route *http_routes; /* row for row those of query_routes */
     struct http_server *server;
     struct worker *workers;
@@ -106,8 +108,10 @@ enum status query_open(const struct query_settings *settings, struct query **out
         query->sign_in = sign_in_new(&query->master);
         query->console = console_load(process_share_path());
         process_set_ready("query.database", false, "not looked at yet");
-        status = workers_open(query, why);
+        status = method_waiter_open(settings->database, &query->method_waiter, why);
     }
+    if (!status)
+        status = workers_open(query, why);
     if (!status && settings->query_port)
         status = server_open(query, why);
     if (status) {
@@ -154,6 +158,7 @@ void query_close(struct query *take_query)
     if (query->look_started)
         pthread_join(query->look_thread, NULL);
     db_close(query->look);
+    method_waiter_close(query->method_waiter);
     free(query->workers);
     free(query->http_routes);
     console_free(query->console);
@@ -236,7 +241,8 @@ static enum status server_open(struct query *query, struct problem *why)
         .threads = HTTP_THREADS,
         .connections_max = (unsigned)settings->query_connections_max,
         .request_timeout_ms = REQUEST_TIMEOUT_MS,
-        .answer_timeout_ms = (uint32_t)settings->query_timeout_ms + ANSWER_MORE_MS,
+        .answer_timeout_ms = (settings->query_timeout_ms > METHOD_WAIT_MAX_MS ? (uint32_t)settings->query_timeout_ms
+                                                                              : METHOD_WAIT_MAX_MS) + ANSWER_MORE_MS,
         .body_bytes_max = BODY_BYTES_MAX,
         .body_budget_bytes = BODY_BUDGET_BYTES,
         .routes = query->http_routes,
@@ -348,7 +354,10 @@ static void job_answer(struct worker *worker, const struct job *job)
         refuse(job, &reply, status, &why);
     metric_add(&answers[status], 1);
     json_decref(request.body);
-    http_answer(job->exchange);
+    if (!status && reply.method_call)
+        method_waiter_take(worker->query->method_waiter, job->exchange, &reply);
+    else
+        http_answer(job->exchange);
 }
 
 static enum status job_run(struct worker *worker, const struct job *job, struct request *request, struct reply *reply,

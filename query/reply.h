@@ -11,6 +11,8 @@ struct reply {
     struct buf *body;
     unsigned refused_code;     /* set by reply_refuse() */
     const char *refused_name;
+    int64_t method_call;   /* its answer comes later: method_waiter.h gives it; 0: the reply is whole */
+    int64_t method_connect_ms, method_response_ms;
     int64_t changed_token; /* its cached facts are forgotten once the transaction is committed */
 };
 

@@ -108,6 +108,8 @@ ROUTE_HANDLER(devices_delete)
 {
     static const char wipe[] = "DELETE FROM picket.credential WHERE workspace_id = $1::int AND device_id = $2"
                                " AND ($3 = '' OR module_id = $3)";
+    static const char forget[] = "DELETE FROM picket.twin WHERE workspace_id = $1::int AND device_id = $2"
+                                 " AND ($3 = '' OR module_id = $3)";
     static const char bury[] = "UPDATE picket.device SET status = 'deleted', changed_at = now()"
                                " WHERE workspace_id = $1::int AND device_id = $2 AND ($3 = '' OR module_id = $3)"
                                " AND status <> 'deleted'";
@@ -118,7 +120,9 @@ ROUTE_HANDLER(devices_delete)
     if (status)
         return status;
     const char *const parameters[] = {path.workspace, path.device, path.module};
-    status = request_query(request, bury, parameters, 3, NULL, why);
+    status = request_query(request, forget, parameters, 3, NULL, why);
+    if (!status)
+        status = request_query(request, bury, parameters, 3, NULL, why);
     if (!status)
         status = request_query(request, wipe, parameters, 3, NULL, why);
     if (!status)

@@ -15,6 +15,8 @@
 
 static enum status activity_write(const struct request *request, const struct device_path *path, struct reply *reply,
                                   struct problem *why);
+static enum status connection_write(const struct request *request, const struct device_path *path, struct reply *reply,
+                                    struct problem *why);
 static enum status ledger_write_rows(const struct request *request, const struct device_path *path, struct reply *reply,
                                      struct problem *why);
 static enum status modules_write(const struct request *request, const struct device_path *path, struct reply *reply,
@@ -84,6 +86,8 @@ ROUTE_HANDLER(devices_show)
     reply_string(reply, "status", path.status);
     status = activity_write(request, &path, reply, why);
     if (!status)
+        status = connection_write(request, &path, reply, why);
+    if (!status)
         status = modules_write(request, &path, reply, why);
     if (!status)
         status = ledger_write_rows(request, &path, reply, why);
@@ -121,6 +125,37 @@ static enum status activity_write(const struct request *request, const struct de
     reply_column_text(reply, "agent_version", rows, 0, 11);
     reply_column_number(reply, "messages_per_second", rows, 0, 12);
     reply_column_number(reply, "bytes_per_second", rows, 0, 13);
+    db_rows_free(rows);
+    return STATUS_OK;
+}
+
+/* Of MQTT: over HTTPS there is none. It counts as long as the server that has it was seen lately. */
+static enum status connection_write(const struct request *request, const struct device_path *path, struct reply *reply,
+                                    struct problem *why)
+{
+    static const char find[] =
+        "SELECT c.connected AND r.seen_at > now() - interval '30 seconds', c.transport, c.peer,"
+        " (extract(epoch FROM c.connected_at) * 1000000)::bigint, (extract(epoch FROM c.disconnected_at) * 1000000)::bigint"
+        " FROM picket.device_connection c LEFT JOIN picket.ingest_replica r USING (replica)"
+        " WHERE c.workspace_id = $1::int AND c.device_id = $2 AND c.module_id = $3";
+    const char *const parameters[] = {path->workspace, path->device, path->module};
+    struct db_rows *rows = NULL;
+
+    enum status status = request_query(request, find, parameters, 3, &rows, why);
+    if (status)
+        return status;
+    if (!db_rows_count(rows)) {
+        reply_null(reply, "connection");
+        db_rows_free(rows);
+        return STATUS_OK;
+    }
+    reply_open_object(reply, "connection");
+    reply_flag(reply, "connected", db_bool(rows, 0, 0));
+    reply_column_text(reply, "transport", rows, 0, 1);
+    reply_column_text(reply, "peer", rows, 0, 2);
+    reply_column_time(reply, "connected_at", rows, 0, 3);
+    reply_column_time(reply, "disconnected_at", rows, 0, 4);
+    reply_close_object(reply);
     db_rows_free(rows);
     return STATUS_OK;
 }

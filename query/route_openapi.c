@@ -44,7 +44,7 @@ static const struct {
             ",\"changed_at\":" TIME_SCHEMA ",\"first_seen_at\":" TIME_SCHEMA ",\"resend_count\":" NUMBER_SCHEMA
             ",\"departure_count\":" NUMBER_SCHEMA ",\"dead_count\":" NUMBER_SCHEMA ",\"refused\":" ANY_OBJECT
             ",\"agent_version\":" NULLABLE("string") ",\"messages_per_second\":" NULLABLE("integer")
-            ",\"bytes_per_second\":" NULLABLE("integer") ",\"modules\":" TEXTS_SCHEMA
+            ",\"bytes_per_second\":" NULLABLE("integer") ",\"modules\":" TEXTS_SCHEMA ",\"connection\":" ANY_OBJECT
             ",\"ledger\":{\"type\":\"array\",\"items\":" REFERENCE("Ledger") "}")},
     {"Ledger", OBJECT("\"epoch\":" TEXT_SCHEMA ",\"stream\":" NUMBER_SCHEMA ",\"sent\":" NUMBER_SCHEMA
                       ",\"stored\":" NUMBER_SCHEMA ",\"lost\":" NUMBER_SCHEMA ",\"dropped\":" NUMBER_SCHEMA
@@ -54,6 +54,42 @@ static const struct {
     {"DeviceStatus", OBJECT(DEVICE_HEAD)},
     {"KeyChoice", BODY("\"key\"", "\"key\":{\"type\":\"string\",\"enum\":[\"primary\",\"secondary\",\"both\"]}")},
     {"ConnectionString", OBJECT("\"connection_string\":" TEXT_SCHEMA)},
+    {"Twin", OBJECT("\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"etag\":" TEXT_SCHEMA ",\"tags\":" ANY_OBJECT
+                    ",\"properties\":" OBJECT("\"desired\":" ANY_OBJECT ",\"reported\":" ANY_OBJECT)
+                    ",\"desired_version\":" NUMBER_SCHEMA ",\"reported_version\":" NUMBER_SCHEMA
+                    ",\"own_desired\":" ANY_OBJECT ",\"desired_changed_at\":" TIME_SCHEMA ",\"reported_at\":" TIME_SCHEMA
+                    ",\"configurations\":" TEXTS_SCHEMA ",\"warnings\":" TEXTS_SCHEMA)},
+    {"TwinChange", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"tags\":" ANY_OBJECT
+                   ",\"properties\":" OBJECT("\"desired\":" ANY_OBJECT) "}}"},
+    {"MethodCall", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"payload\":{},"
+                   "\"response_timeout_seconds\":" NUMBER_SCHEMA ",\"connect_timeout_seconds\":" NUMBER_SCHEMA "}}"},
+    {"MethodAnswer", OBJECT("\"status\":" NUMBER_SCHEMA ",\"payload\":{}")},
+    {"MethodList", PAGE_OF("methods", OBJECT("\"id\":" NUMBER_SCHEMA ",\"method\":" TEXT_SCHEMA ",\"state\":" TEXT_SCHEMA
+                                             ",\"status\":" NULLABLE("integer") ",\"payload\":{},\"answer\":{}"
+                                             ",\"asked_at\":" TIME_SCHEMA ",\"ended_at\":" TIME_SCHEMA))},
+    {"MessageNew", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"body\":" TEXT_SCHEMA
+                   ",\"body_base64\":" TEXT_SCHEMA ",\"properties\":" ANY_OBJECT ",\"message_id\":" TEXT_SCHEMA
+                   ",\"correlation_id\":" TEXT_SCHEMA ",\"content_type\":" TEXT_SCHEMA ",\"content_encoding\":" TEXT_SCHEMA
+                   ",\"ack\":{\"type\":\"string\",\"enum\":[\"none\",\"positive\",\"negative\",\"full\"]}"
+                   ",\"expires_in_seconds\":" NUMBER_SCHEMA "}}"},
+    {"MessageQueued", OBJECT("\"id\":" NUMBER_SCHEMA ",\"message_id\":" TEXT_SCHEMA ",\"state\":" TEXT_SCHEMA
+                             ",\"expires_at\":" TIME_SCHEMA)},
+    {"MessageList",
+     PAGE_OF("messages", OBJECT("\"id\":" NUMBER_SCHEMA ",\"message_id\":" TEXT_SCHEMA ",\"correlation_id\":" NULLABLE("string")
+                                ",\"state\":" TEXT_SCHEMA ",\"delivery_count\":" NUMBER_SCHEMA ",\"bytes\":" NUMBER_SCHEMA
+                                ",\"properties\":" ANY_OBJECT ",\"enqueued_at\":" TIME_SCHEMA ",\"expires_at\":" TIME_SCHEMA
+                                ",\"ended_at\":" TIME_SCHEMA ",\"ack\":" TEXT_SCHEMA))},
+    {"ConfigurationList", PAGE_OF("configurations", REFERENCE("Configuration"))},
+    {"Configuration", OBJECT("\"name\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"module\":" TEXT_SCHEMA
+                             ",\"group\":" NULLABLE("string") ",\"firmware\":" NULLABLE("string")
+                             ",\"priority\":" NUMBER_SCHEMA ",\"desired\":" ANY_OBJECT ",\"created_at\":" TIME_SCHEMA
+                             ",\"changed_at\":" TIME_SCHEMA)},
+    {"ConfigurationNew", BODY("\"desired\"", "\"workspace\":" TEXT_SCHEMA ",\"module\":" TEXT_SCHEMA ",\"group\":" TEXT_SCHEMA
+                                              ",\"firmware\":" TEXT_SCHEMA ",\"priority\":" NUMBER_SCHEMA
+                                              ",\"desired\":" ANY_OBJECT)},
+    {"ConfigurationDevices",
+     PAGE_OF("devices", OBJECT("\"id\":" TEXT_SCHEMA ",\"state\":{\"type\":\"string\",\"enum\":[\"applied\",\"pending\","
+                               "\"failed\"]},\"invalid\":{},\"reported_at\":" TIME_SCHEMA))},
     {"EventList", PAGE_OF("events", REFERENCE("Event"))},
     {"Event", OBJECT("\"id\":" TEXT_SCHEMA ",\"event_id\":" NULLABLE("string") ",\"message\":" TEXT_SCHEMA
                      ",\"workspace\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA ",\"module\":" TEXT_SCHEMA
@@ -114,7 +150,7 @@ static const struct {
     {"since", TEXT_SCHEMA, "From here on: ISO 8601, or a duration back from now such as 24h, the default."},
     {"until", TEXT_SCHEMA, "Before this: ISO 8601, or a duration back from now."},
     {"text", TEXT_SCHEMA, "Only events whose details, as JSON text without blanks, contain this."},
-    {"state", "{\"type\":\"string\",\"enum\":[\"dead\",\"replay\",\"replayed\"]}", "Only those in this state."},
+    {"state", TEXT_SCHEMA, "Only those in this state."},
     {"severity", "{\"type\":\"string\",\"enum\":[\"Informational\",\"Low\",\"Medium\",\"High\"]}", "Only this severity."},
     {"rule", TEXT_SCHEMA, "Only those of this rule."},
     {"action", TEXT_SCHEMA, "Only this action, such as device.create."},

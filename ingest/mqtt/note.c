@@ -87,14 +87,18 @@ static void method_send(struct session *session, const struct note *note)
 /* Who knows nothing yet reads the whole twin first, as all clients do, and is told of what comes after that. */
 static void desired_send(struct session *session, const struct note *note)
 {
-    struct buf topic;
+    struct text object = session->desired_told >= note->from ? note->first : note->second;
+    struct buf topic, body;
 
     if (note->number <= session->desired_told)
         return;
-    bool patch = session->desired_told >= note->from;
     buf_init(&topic, 256);
     buf_format(&topic, "$iothub/twin/PATCH/properties/desired/?$version=%lld", (long long)note->number);
-    reply_publish(session, buf_as_text(&topic), 0, patch ? note->first : note->second);
+    buf_init(&body, SIZE_MAX / 2);
+    buf_text(&body, (struct text){object.bytes, object.count - 1}); /* SDKs look for the version in the object as well */
+    buf_format(&body, "%s\"$version\":%lld}", object.count > 2 ? "," : "", (long long)note->number);
+    reply_publish(session, buf_as_text(&topic), 0, buf_as_text(&body));
+    buf_done(&body);
     buf_done(&topic);
     session->desired_told = note->number;
 }
