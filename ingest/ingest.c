@@ -34,6 +34,7 @@ struct ingest {
     struct deliveries *deliveries;
     struct mqtt_front *mqtt;
     struct http_front *front;
+    struct registration_settings registration;
     _Atomic size_t body_bytes; /* of all bodies in memory, on all ports */
     pthread_t watcher; /* of the bus, for readiness */
     bool watching;
@@ -130,6 +131,7 @@ void ingest_close(struct ingest *take_ingest)
     roster_free(ingest->roster);
     pthread_cond_destroy(&ingest->stop);
     pthread_mutex_destroy(&ingest->lock);
+    secret_wipe(&ingest->registration, sizeof ingest->registration);
     free(ingest);
 }
 
@@ -144,6 +146,7 @@ static enum status parts_open(struct ingest *ingest, struct problem *why)
     enum status status = secret_master_load(settings->master_key_file, &master, why);
     if (status)
         return status;
+    ingest->registration = (struct registration_settings){master, settings->device_host_name};
     ingest->roster = roster_new((size_t)settings->roster_max);
     status = roster_loader_open(settings->database, &master, ingest->roster, &ingest->loader, why);
     secret_wipe(&master, sizeof master);
@@ -183,6 +186,7 @@ static enum status mqtt_open(struct ingest *ingest, struct problem *why)
         .deliveries = ingest->deliveries,
         .pool = ingest->pool,
         .body_bytes_used = &ingest->body_bytes,
+        .registration = &ingest->registration,
     };
     return mqtt_front_open(&parts, &ingest->mqtt, why);
 }

@@ -9,6 +9,7 @@ struct ingest_settings {
     const char *database;        /* conninfo; without a user it is picket_ingest */
     const char *master_key_file;
     const char *ingest_address;
+    const char *device_host_name; /* where devices that register are sent */
     int64_t https_port;          /* 0: closed */
     int64_t http_port;           /* plain, for loopback only; 0: closed */
     int64_t mqtts_port;          /* MQTT over TLS; 0: closed */

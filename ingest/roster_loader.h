@@ -8,7 +8,7 @@
  * once a second anyway. While the database is away the roster stays as it was, and the loader tries again. */
 struct roster_loader;
 
-#define ROSTER_SCHEMA_NEEDED 4 /* the number of the migration that this build reads */
+#define ROSTER_SCHEMA_NEEDED 7 /* the number of the migration that this build reads */
 
 /* Starts the thread; the first reading is its work too, so this never waits for the database. `roster` is borrowed
  * until roster_loader_close(). STATUS_REJECT: `conninfo` is malformed. Tells readiness as the part "ingest.roster". */

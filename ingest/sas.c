@@ -11,7 +11,8 @@ struct parameters {
 
 static enum status parameters_read(struct text token, struct parameters *out, struct problem *why);
 static enum status host_read(struct sas *sas, struct problem *why);
-static bool path_covers(struct text path, struct text device, struct text module);
+static bool resource_covers(const struct sas *sas, struct text wanted_host, const struct text *wanted, size_t count);
+static bool path_covers(struct text path, const struct text *wanted, size_t wanted_count, bool by_prefix);
 static bool unescape(struct text *text, char *room);
 
 enum status sas_parse(struct text token, struct sas *out, struct problem *why)
@@ -41,6 +42,21 @@ enum status sas_parse(struct text token, struct sas *out, struct problem *why)
 
 bool sas_covers(const struct sas *sas, struct text device, struct text module)
 {
+    const struct text wanted[] = {TEXT("devices"), device, TEXT("modules"), module};
+
+    return resource_covers(sas, TEXT_NONE, wanted, module.count ? 4 : 2);
+}
+
+bool sas_covers_registration(const struct sas *sas, struct text id_scope, struct text registration_id)
+{
+    const struct text wanted[] = {TEXT("registrations"), registration_id};
+
+    return resource_covers(sas, id_scope, wanted, 2);
+}
+
+/* `wanted_host` TEXT_NONE: any, and a prefix of the path will do. */
+static bool resource_covers(const struct sas *sas, struct text wanted_host, const struct text *wanted, size_t count)
+{
     char room[TIMES_ESCAPED_MAX][DECODED_MAX];
     struct text resource = sas->resource;
 
@@ -48,7 +64,8 @@ bool sas_covers(const struct sas *sas, struct text device, struct text module)
      * comes first. */
     for (int times = 0;; times++) {
         struct text host, path = text_cut(resource, '/', &host);
-        if (host.count && path_covers(path, device, module))
+        bool fits = wanted_host.bytes ? text_equal(host, wanted_host) && path.bytes : host.count > 0;
+        if (fits && path_covers(path, wanted, count, !wanted_host.bytes))
             return true;
         if (times == TIMES_ESCAPED_MAX || !unescape(&resource, room[times]))
             return false;
@@ -128,18 +145,17 @@ static enum status host_read(struct sas *sas, struct problem *why)
 }
 
 /* `path` is what follows the host and its slash; TEXT_NONE when nothing does. */
-static bool path_covers(struct text path, struct text device, struct text module)
+static bool path_covers(struct text path, const struct text *wanted, size_t wanted_count, bool by_prefix)
 {
-    const struct text wanted[] = {TEXT("devices"), device, TEXT("modules"), module};
-    size_t wanted_count = module.count ? 4 : 2;
+    size_t i = 0;
 
-    for (size_t i = 0; path.bytes; i++) {
+    for (; path.bytes; i++) {
         struct text segment;
         path = text_cut(path, '/', &segment);
         if (i == wanted_count || !text_equal(segment, wanted[i]))
             return false;
     }
-    return true;
+    return by_prefix || i == wanted_count;
 }
 
 /* False when there is nothing to undo, or it is broken. `room` may be where the text lies already: what is written

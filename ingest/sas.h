@@ -25,6 +25,9 @@ MUST_CHECK enum status sas_parse(struct text token, struct sas *out, struct prob
  * segments, down to the host. SDKs escape the resource not at all, once, or the ids twice. */
 bool sas_covers(const struct sas *sas, struct text device, struct text module);
 
+/* Whether it is for just this registration of Azure's Device Provisioning: {id scope}/registrations/{id}. */
+bool sas_covers_registration(const struct sas *sas, struct text id_scope, struct text registration_id);
+
 /* Constant time in the keys. */
 bool sas_signed_with(const struct sas *sas, const uint8_t *key, size_t key_count);
 

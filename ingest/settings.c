@@ -9,6 +9,8 @@ const struct setting ingest_settings_table[] = {
                    "PostgreSQL as a libpq connection string; each role adds its own user when none is named."),
     SETTING_FILE(struct ingest_settings, master_key_file, SETTING_NEEDED,
                  "File with the master key, 64 hex digits, that opens the devices' stored keys."),
+    SETTING_STRING(struct ingest_settings, device_host_name, "localhost",
+                   "Host name, host or host:port, that devices' connection strings name."),
     SETTING_STRING(struct ingest_settings, ingest_address, "0.0.0.0", "Address that the device ports listen on."),
     SETTING_PORT(struct ingest_settings, https_port, 8443, "TLS port devices send to; 0 closes it."),
     SETTING_PORT(struct ingest_settings, http_port, 0,

@@ -3,24 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "query/device_key.h"
 #include "query/device_path.h"
 #include "wire/limits.h"
-
-/* Keys exist in the clear only here, between the sealed column and the answer; each buffer is wiped. */
-
-#define KEY_NEW_BYTES 32
-#define SEALED_MAX SECRET_SEALED_BYTES(PICKET_KEY_MAX)
-#define KEY_TEXT_SIZE TEXT_BASE64_SIZE(PICKET_KEY_MAX)
-
-struct key {
-    uint8_t bytes[PICKET_KEY_MAX];
-    size_t count;
-    char text[KEY_TEXT_SIZE]; /* base64, as devices are configured with */
-};
-
-struct keys {
-    struct key primary, secondary;
-};
 
 /* What a body asks to make. */
 struct wish {
@@ -34,18 +19,13 @@ static enum status wish_read(const struct request *request, struct wish *out, st
 static enum status wish_insert(const struct request *request, const struct wish *wish, struct reply *reply,
                                struct problem *why);
 static enum status parent_check(const struct request *request, const struct wish *wish, struct problem *why);
-static enum status key_wanted(const struct request *request, const char *member, struct key *out, struct problem *why);
-static void key_set(struct key *key, const uint8_t *bytes, size_t count);
-static void key_random(struct key *key);
-static const char *key_seal(const struct query *query, const struct request *request, const struct key *key);
-static enum status key_open(const struct query *query, struct text sealed, struct key *out, struct problem *why);
 static enum status credential_put(const struct query *query, const struct request *request, const char *const identity[3],
-                                  const struct keys *keys, struct problem *why);
+                                  const struct device_keys *keys, struct problem *why);
 static enum status credential_get(const struct query *query, const struct request *request, const struct device_path *path,
-                                  struct keys *out, struct problem *why);
+                                  struct device_keys *out, struct problem *why);
 static enum status device_host(const struct query *query, const struct request *request, const char *workspace,
                                const char **out, struct problem *why);
-static void connection_string(const char *host, const char *device, const char *module, const struct key *key,
+static void connection_string(const char *host, const char *device, const char *module, const struct device_key *key,
                               const struct request *request, struct reply *reply);
 static enum status status_change(const struct request *request, struct reply *reply, const char *status_wanted,
                                  const char *action, struct problem *why);
@@ -54,16 +34,16 @@ ROUTE_HANDLER(devices_create)
 {
     static const char *const members[] = {"id", "workspace", "primary_key", "secondary_key", NULL};
     const char *host = NULL;
-    struct keys keys;
+    struct device_keys keys;
     struct wish wish;
 
     enum status status = request_members(request, members, why);
     if (!status)
         status = wish_read(request, &wish, why);
     if (!status)
-        status = key_wanted(request, "primary_key", &keys.primary, why);
+        status = device_key_wanted(request, "primary_key", &keys.primary, why);
     if (!status)
-        status = key_wanted(request, "secondary_key", &keys.secondary, why);
+        status = device_key_wanted(request, "secondary_key", &keys.secondary, why);
     if (!status && *wish.module)
         status = parent_check(request, &wish, why);
     if (!status)
@@ -137,7 +117,7 @@ ROUTE_HANDLER(devices_rotate_key)
     static const char *const members[] = {"key", NULL};
     const char *which = NULL, *host = NULL;
     struct device_path path;
-    struct keys keys;
+    struct device_keys keys;
 
     enum status status = request_members(request, members, why);
     if (!status)
@@ -153,9 +133,9 @@ ROUTE_HANDLER(devices_rotate_key)
     if (status)
         return status;
     if (primary)
-        key_random(&keys.primary);
+        device_key_random(&keys.primary);
     if (secondary)
-        key_random(&keys.secondary);
+        device_key_random(&keys.secondary);
     const char *const identity[] = {path.workspace, path.device, path.module};
     status = credential_put(query, request, identity, &keys, why);
     if (!status)
@@ -182,7 +162,7 @@ ROUTE_HANDLER(devices_connection_string)
     static const char *const words[] = {"primary", "secondary", NULL};
     const char *which = NULL, *host = NULL;
     struct device_path path;
-    struct keys keys;
+    struct device_keys keys;
 
     enum status status = request_word(request, "key", words, &which, why);
     if (!status)
@@ -262,87 +242,23 @@ static enum status wish_insert(const struct request *request, const struct wish 
     return status;
 }
 
-/* The key of the body's member, a new one where it is absent. */
-static enum status key_wanted(const struct request *request, const char *member, struct key *out, struct problem *why)
-{
-    const char *text = NULL;
-    uint8_t bytes[PICKET_KEY_MAX];
-    size_t count = 0;
-
-    enum status status = request_string(request, member, &text, why);
-    if (status)
-        return status;
-    if (!text) {
-        key_random(out);
-        return STATUS_OK;
-    }
-    if (!text_base64_decode(text_of(text), bytes, sizeof bytes, &count) || count < PICKET_KEY_MIN)
-        return problem_set(why, STATUS_REJECT, "\"%s\" has to be base64 of %d to %d bytes", member, PICKET_KEY_MIN,
-                           PICKET_KEY_MAX);
-    key_set(out, bytes, count);
-    secret_wipe(bytes, sizeof bytes);
-    return STATUS_OK;
-}
-
-static void key_set(struct key *key, const uint8_t *bytes, size_t count)
-{
-    memcpy(key->bytes, bytes, count);
-    key->count = count;
-    text_base64_encode(bytes, count, key->text);
-}
-
-static void key_random(struct key *key)
-{
-    uint8_t bytes[KEY_NEW_BYTES];
-
-    secret_random(bytes, sizeof bytes);
-    key_set(key, bytes, sizeof bytes);
-    secret_wipe(bytes, sizeof bytes);
-}
-
-/* bytea text of the sealed key. */
-static const char *key_seal(const struct query *query, const struct request *request, const struct key *key)
-{
-    uint8_t sealed[SEALED_MAX];
-    size_t count = SECRET_SEALED_BYTES(key->count);
-    char *text = arena_alloc(request->arena, 1, 2 + 2 * count + 1);
-
-    secret_seal(query_master_of(query), key->bytes, key->count, sealed);
-    memcpy(text, "\\x", 2);
-    text_hex_encode(sealed, count, text + 2);
-    return text;
-}
-
-static enum status key_open(const struct query *query, struct text sealed, struct key *out, struct problem *why)
-{
-    uint8_t plain[PICKET_KEY_MAX];
-    size_t count = sealed.count - SECRET_SEALED_BYTES(0);
-
-    if (sealed.count < SECRET_SEALED_BYTES(0) || count > sizeof plain ||
-        !secret_open(query_master_of(query), (const uint8_t *)sealed.bytes, sealed.count, plain))
-        return problem_set(why, STATUS_FAULT, "a device's key does not open with this master key");
-    key_set(out, plain, count);
-    secret_wipe(plain, sizeof plain);
-    return STATUS_OK;
-}
-
 static enum status credential_put(const struct query *query, const struct request *request, const char *const identity[3],
-                                  const struct keys *keys, struct problem *why)
+                                  const struct device_keys *keys, struct problem *why)
 {
     static const char put[] =
         "INSERT INTO picket.credential (workspace_id, device_id, module_id, kind, sealed_primary, sealed_secondary)"
         " VALUES ($1::int, $2, $3, 'sas', $4::bytea, $5::bytea)"
         " ON CONFLICT (workspace_id, device_id, module_id, kind) DO UPDATE SET sealed_primary = excluded.sealed_primary,"
         " sealed_secondary = excluded.sealed_secondary, changed_at = now()";
-    const char *const parameters[] = {identity[0], identity[1], identity[2], key_seal(query, request, &keys->primary),
-                                      key_seal(query, request, &keys->secondary)};
+    const char *const parameters[] = {identity[0], identity[1], identity[2], device_key_seal(query, request, &keys->primary),
+                                      device_key_seal(query, request, &keys->secondary)};
 
     return request_query(request, put, parameters, 5, NULL, why);
 }
 
 /* Locked: two rotations at once would otherwise undo each other. */
 static enum status credential_get(const struct query *query, const struct request *request, const struct device_path *path,
-                                  struct keys *out, struct problem *why)
+                                  struct device_keys *out, struct problem *why)
 {
     static const char get[] = "SELECT sealed_primary, sealed_secondary FROM picket.credential WHERE workspace_id = $1::int"
                               " AND device_id = $2 AND module_id = $3 AND kind = 'sas' FOR UPDATE";
@@ -353,9 +269,9 @@ static enum status credential_get(const struct query *query, const struct reques
     if (!status && db_rows_count(rows) == 0)
         status = problem_set(why, STATUS_REJECT, "the device %.300s has no keys", path->name);
     if (!status)
-        status = key_open(query, db_bytea(rows, 0, 0, request->arena), &out->primary, why);
+        status = device_key_open(query, db_bytea(rows, 0, 0, request->arena), &out->primary, why);
     if (!status)
-        status = key_open(query, db_bytea(rows, 0, 1, request->arena), &out->secondary, why);
+        status = device_key_open(query, db_bytea(rows, 0, 1, request->arena), &out->secondary, why);
     db_rows_free(rows);
     return status;
 }
@@ -377,7 +293,7 @@ static enum status device_host(const struct query *query, const struct request *
     return status;
 }
 
-static void connection_string(const char *host, const char *device, const char *module, const struct key *key,
+static void connection_string(const char *host, const char *device, const char *module, const struct device_key *key,
                               const struct request *request, struct reply *reply)
 {
     char *text = arena_format(request->arena, "HostName=%s;DeviceId=%s;%s%s%sSharedAccessKey=%s", host, device,

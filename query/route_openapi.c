@@ -90,6 +90,24 @@ static const struct {
     {"ConfigurationDevices",
      PAGE_OF("devices", OBJECT("\"id\":" TEXT_SCHEMA ",\"state\":{\"type\":\"string\",\"enum\":[\"applied\",\"pending\","
                                "\"failed\"]},\"invalid\":{},\"reported_at\":" TIME_SCHEMA))},
+    {"GroupList", PAGE_OF("groups", REFERENCE("Group"))},
+    {"Group", OBJECT("\"name\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA ",\"id_scope\":" TEXT_SCHEMA ",\"tags\":" ANY_OBJECT ",\"desired\":" ANY_OBJECT
+                      ",\"modules\":" TEXTS_SCHEMA ",\"registered\":" NUMBER_SCHEMA ",\"created_at\":" TIME_SCHEMA
+                      ",\"changed_at\":" TIME_SCHEMA)},
+    {"GroupNew", BODY("\"name\"", "\"name\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"tags\":" ANY_OBJECT ",\"desired\":" ANY_OBJECT
+                      ",\"modules\":" TEXTS_SCHEMA ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA)},
+    {"GroupKeys", OBJECT("\"name\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA ",\"id_scope\":" TEXT_SCHEMA ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA)},
+    {"EnrollmentList", PAGE_OF("enrollments", REFERENCE("Enrollment"))},
+    {"Enrollment", OBJECT("\"registration_id\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA ",\"id_scope\":" TEXT_SCHEMA ",\"tags\":" ANY_OBJECT ",\"desired\":" ANY_OBJECT
+                      ",\"modules\":" TEXTS_SCHEMA ",\"registered\":" NUMBER_SCHEMA ",\"created_at\":" TIME_SCHEMA
+                      ",\"changed_at\":" TIME_SCHEMA)},
+    {"EnrollmentNew", BODY("\"registration_id\"", "\"registration_id\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"tags\":" ANY_OBJECT ",\"desired\":" ANY_OBJECT
+                      ",\"modules\":" TEXTS_SCHEMA ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA)},
+    {"EnrollmentKeys", OBJECT("\"registration_id\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA ",\"id_scope\":" TEXT_SCHEMA ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA)},
+    {"EnrolmentStatus", OBJECT("\"name\":" TEXT_SCHEMA ",\"registration_id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA
+                               ",\"status\":" TEXT_SCHEMA)},
+    {"DeriveKey", BODY("\"registration_id\"", "\"registration_id\":" TEXT_SCHEMA)},
+    {"DerivedKey", OBJECT("\"id_scope\":" TEXT_SCHEMA ",\"registration_id\":" TEXT_SCHEMA ",\"key\":" TEXT_SCHEMA)},
     {"EventList", PAGE_OF("events", REFERENCE("Event"))},
     {"Event", OBJECT("\"id\":" TEXT_SCHEMA ",\"event_id\":" NULLABLE("string") ",\"message\":" TEXT_SCHEMA
                      ",\"workspace\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA ",\"module\":" TEXT_SCHEMA
@@ -116,7 +134,7 @@ static const struct {
     {"TokenMade", OBJECT("\"id\":" NUMBER_SCHEMA ",\"token\":" TEXT_SCHEMA ",\"role\":" TEXT_SCHEMA
                          ",\"workspaces\":" TEXTS_SCHEMA)},
     {"WorkspaceList", PAGE_OF("workspaces", REFERENCE("Workspace"))},
-    {"Workspace", OBJECT("\"id\":" NUMBER_SCHEMA ",\"name\":" TEXT_SCHEMA ",\"guid\":" TEXT_SCHEMA "," WORKSPACE_LIMITS
+    {"Workspace", OBJECT("\"id\":" NUMBER_SCHEMA ",\"name\":" TEXT_SCHEMA ",\"guid\":" TEXT_SCHEMA ",\"id_scope\":" TEXT_SCHEMA "," WORKSPACE_LIMITS
                          ",\"created_at\":" TIME_SCHEMA)},
     {"WorkspaceNew", BODY("\"name\"", "\"name\":" TEXT_SCHEMA ",\"host_names\":" TEXTS_SCHEMA)},
     {"WorkspaceChange", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" WORKSPACE_LIMITS "}}"},

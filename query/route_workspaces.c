@@ -22,7 +22,7 @@ ROUTE_HANDLER(workspaces_list)
 {
     static const char list[] =
         "SELECT workspace_id, name, guid, to_json(host_names), messages_per_second, bytes_per_second,"
-        " (extract(epoch FROM created_at) * 1000000)::bigint FROM picket.workspace WHERE workspace_id = ANY($1::int[])"
+        " (extract(epoch FROM created_at) * 1000000)::bigint, id_scope FROM picket.workspace WHERE workspace_id = ANY($1::int[])"
         " AND ($2::int IS NULL OR workspace_id > $2::int) ORDER BY workspace_id LIMIT $3::int + 1";
     struct db_rows *rows = NULL;
     struct page page;
@@ -42,6 +42,7 @@ ROUTE_HANDLER(workspaces_list)
         reply_column_number(reply, "id", rows, i, 0);
         reply_column_text(reply, "name", rows, i, 1);
         reply_column_text(reply, "guid", rows, i, 2);
+        reply_column_text(reply, "id_scope", rows, i, 7);
         reply_column_raw(reply, "host_names", rows, i, 3);
         reply_column_number(reply, "messages_per_second", rows, i, 4);
         reply_column_number(reply, "bytes_per_second", rows, i, 5);

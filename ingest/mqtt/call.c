@@ -208,25 +208,17 @@ static void call_run(struct db_pool_job *job, struct db *db)
     loop_post(call->session->loop->loop, &call->post);
 }
 
-static void claim_fill(const struct call *call, struct text chain[TLS_CHAIN_MAX], struct registration_claim *out)
+static struct registration_claim claim_of(const struct session *session)
 {
-    const struct session *session = call->session;
-
-    *out = (struct registration_claim){
-        .id_scope = session->member.identity.device,
-        .registration_id = session->member.identity.module,
-        .token = text_of(session->token),
-        .chain = chain,
-        .chain_count = session->channel.tls ? tls_chain(session->channel.tls, chain) : 0,
-    };
+    return (struct registration_claim){session->member.identity.device, session->member.identity.module,
+                                       text_of(session->token)};
 }
 
 static void call_ask(struct call *call, struct db *db)
 {
     const struct identity *identity = &call->session->member.identity;
     const struct registration_settings *settings = session_parts(call->session)->registration;
-    struct registration_claim claim;
-    struct text chain[TLS_CHAIN_MAX];
+    struct registration_claim claim = claim_of(call->session);
     int64_t now_us = clock_utc_us();
 
     switch (call->kind) {
@@ -247,15 +239,12 @@ static void call_ask(struct call *call, struct db *db)
         call->came = cloud_message_settle(db, identity, call->text, call->outcome, CALL_MS, &call->why);
         break;
     case CALL_ENROLMENT_JUDGE:
-        claim_fill(call, chain, &claim);
         registration_authenticate(db, settings, &claim, now_us, &call->arena, &call->registration);
         break;
     case CALL_REGISTER:
-        claim_fill(call, chain, &claim);
         registration_register(db, settings, &claim, call->text, now_us, &call->arena, &call->registration);
         break;
     case CALL_OPERATION:
-        claim_fill(call, chain, &claim);
         registration_operation(db, settings, &claim, call->operation, now_us, &call->arena, &call->registration);
         break;
     }

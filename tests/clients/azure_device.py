@@ -9,7 +9,8 @@ import threading
 import urllib.request
 import ssl
 
-from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient, Message, MethodResponse
+from azure.iot.device import (IoTHubDeviceClient, IoTHubModuleClient, Message, MethodResponse,
+                              ProvisioningDeviceClient)
 
 HOST, CA, TOKEN, API = sys.argv[1:5]
 WAIT = 20
@@ -171,8 +172,47 @@ def module():
     client.shutdown()
 
 
+def enrolment():
+    group = api("POST", "/v1/groups", {"name": "factory", "tags": {"group": "factory"}, "desired": {"speed": 3},
+                                       "modules": ["azureiotsecurity"]})
+    derived = api("POST", "/v1/groups/factory/derive-key", {"registration_id": "line-7"})
+
+    def register(key):
+        client = ProvisioningDeviceClient.create_from_symmetric_key(
+            provisioning_host=HOST, registration_id="line-7", id_scope=group["id_scope"], symmetric_key=key,
+            server_verification_cert=ca_text)
+        return client.register()
+
+    result = register(derived["key"])
+    state = result.registration_state
+    check("enrolment: a derived key is assigned a device",
+          result.status == "assigned" and state.device_id == "line-7" and state.assigned_hub, vars(result))
+    twin = api("GET", "/v1/devices/line-7/twin")
+    check("enrolment: the device begins with the group's tags and properties",
+          twin["tags"] == {"group": "factory"} and twin["own_desired"] == {"speed": 3}, twin)
+    check("enrolment: its module is there", api("GET", "/v1/devices/line-7")["modules"] == ["azureiotsecurity"])
+    client = IoTHubDeviceClient.create_from_symmetric_key(derived["key"], HOST, "line-7", server_verification_cert=ca_text)
+    connect(client)
+    twin = client.get_twin()
+    check("enrolment: the device connects with the same key", twin["desired"]["speed"] == 3, twin)
+    client.shutdown()
+    check("enrolment: who registers again keeps the device", register(derived["key"]).status == "assigned")
+    try:
+        register("c29tZSBvdGhlciBrZXksIG5vdCBkZXJpdmVkIGF0IGFsbA==")
+        check("enrolment: another key is refused", False)
+    except Exception as refused:
+        check("enrolment: another key is refused", True, refused)
+    api("POST", "/v1/groups/factory/disable")
+    try:
+        register(derived["key"])
+        check("enrolment: a disabled group is refused", False)
+    except Exception as refused:
+        check("enrolment: a disabled group is refused", True, refused)
+
+
 device(websockets=False)
 if "websockets" in sys.argv[5:]:
     device(websockets=True)
 module()
+enrolment()
 print("all checks hold")
