@@ -107,6 +107,14 @@ bool device_auth_holds(struct device_auth *auth, const struct identity *identity
     return holds;
 }
 
+bool device_auth_keys(struct device_auth *auth, const struct identity *identity, struct roster_keys *out)
+{
+    struct roster_entry entry;
+
+    return roster_find(auth->roster, identity, &entry) && entry.enabled &&
+           roster_keys(auth->roster, identity, entry.generation, out) && out->primary_count;
+}
+
 uint64_t device_auth_changes(const struct device_auth *auth)
 {
     return roster_changes(auth->roster);

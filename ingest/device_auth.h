@@ -50,6 +50,8 @@ void device_auth_check(struct device_auth *auth, const struct device_auth_claim 
 /* Whether who was let in by `mark` may stay: the identity is still enabled, and has the key still. `mark` is brought up
  * to date. Any thread. */
 bool device_auth_holds(struct device_auth *auth, const struct identity *identity, struct device_auth_mark *mark);
+/* The keys of an identity that is enabled, for the caller to wipe. False: there is none such, or it has none. */
+bool device_auth_keys(struct device_auth *auth, const struct identity *identity, struct roster_keys *out);
 /* Moves on whenever any answer of device_auth_holds() may have become another. */
 uint64_t device_auth_changes(const struct device_auth *auth);
 

@@ -26,17 +26,28 @@ struct post {
     struct intake_message message;
 };
 
-enum { ROUTE_OPEN, ROUTE_DEVICE };
+enum {
+    ROUTE_OPEN,
+    ROUTE_DEVICE, /* whom the path names */
+    ROUTE_PARENT, /* its device, also where the path goes on to a module */
+};
 
 static enum status server_open(struct http_front *front, struct problem *why);
 static enum status plain_server_open(struct http_front *front, struct problem *why);
 static bool front_admit(void *context, struct http_exchange *exchange, const struct http_route *route);
 static void health_handle(void *context, struct http_exchange *exchange);
+static void module_handle(void *context, struct http_exchange *exchange);
+static void cloud_take_handle(void *context, struct http_exchange *exchange);
+static void cloud_settle_handle(void *context, struct http_exchange *exchange);
+static void cloud_abandon_handle(void *context, struct http_exchange *exchange);
+static void register_handle(void *context, struct http_exchange *exchange);
+static void operation_handle(void *context, struct http_exchange *exchange);
+static void state_handle(void *context, struct http_exchange *exchange);
 static void websocket_handle(void *context, struct http_exchange *exchange);
 static void websocket_open(void *user, struct http_tunnel *tunnel, int fd, struct text early);
 static void post_handle(void *context, struct http_exchange *exchange);
 static void post_answered(void *context, const struct intake_answer *answer);
-static bool claim_read(struct http_exchange *exchange, struct device_auth_claim *out);
+static bool claim_read(struct http_exchange *exchange, const struct http_route *route, struct device_auth_claim *out);
 static bool length_fits(struct http_front *front, struct http_exchange *exchange, const struct identity *identity);
 static void refuse_auth(struct http_front *front, struct http_exchange *exchange, const struct device_auth_claim *claim,
                         const struct device_auth_result *result);
@@ -45,6 +56,17 @@ static void header_note(void *context, struct text name, struct text value);
 static const struct http_route routes[] = {
     {"POST", PICKET_PATH_DEVICE_EVENTS, ROUTE_DEVICE, post_handle},
     {"POST", PICKET_PATH_MODULE_EVENTS, ROUTE_DEVICE, post_handle},
+    {"GET", PICKET_PATH_MODULE, ROUTE_PARENT, module_handle},
+    {"GET", PICKET_PATH_CLOUD, ROUTE_DEVICE, cloud_take_handle},
+    {"DELETE", PICKET_PATH_CLOUD_LOCK, ROUTE_DEVICE, cloud_settle_handle},
+    {"POST", PICKET_PATH_CLOUD_ABANDON, ROUTE_DEVICE, cloud_abandon_handle},
+    /* As the REST reference writes it; SDKs write it small. */
+    {"GET", "/devices/:device/messages/deviceBound", ROUTE_DEVICE, cloud_take_handle},
+    {"DELETE", "/devices/:device/messages/deviceBound/:lock", ROUTE_DEVICE, cloud_settle_handle},
+    {"POST", "/devices/:device/messages/deviceBound/:lock/abandon", ROUTE_DEVICE, cloud_abandon_handle},
+    {"PUT", PICKET_PATH_REGISTER, ROUTE_OPEN, register_handle},
+    {"GET", PICKET_PATH_OPERATION, ROUTE_OPEN, operation_handle},
+    {"POST", PICKET_PATH_REGISTRATION, ROUTE_OPEN, state_handle},
     {"GET", "/$iothub/websocket", ROUTE_OPEN, websocket_handle},
     {"GET", "/healthz", ROUTE_OPEN, health_handle},
 };
@@ -163,7 +185,7 @@ static bool front_admit(void *context, struct http_exchange *exchange, const str
 
     if (route->role == ROUTE_OPEN)
         return true;
-    if (!claim_read(exchange, &claim))
+    if (!claim_read(exchange, route, &claim))
         return false;
     device_auth_check(front->parts.auth, &claim, http_received_at_us(exchange), &result);
     if (result.verdict != DEVICE_AUTH_PASSED) {
@@ -187,6 +209,55 @@ static void health_handle(void *context, struct http_exchange *exchange)
     (void)context;
     buf_string(http_reply_body(exchange, "text/plain"), "ok\n");
     http_answer(exchange);
+}
+
+static void call_take(struct http_front *front, enum http_call_kind kind, struct http_exchange *exchange)
+{
+    const struct post *post = http_user(exchange);
+    const struct identity nobody = {0, TEXT(""), TEXT("")};
+
+    if (front->parts.calls.pool) {
+        http_calls_take(&front->parts.calls, kind, post ? &post->message.identity : &nobody, exchange);
+        return;
+    }
+    http_reply_error(exchange, 503, "Unavailable", "This server has no database to ask.", 0, 0);
+    http_answer(exchange);
+}
+
+static void module_handle(void *context, struct http_exchange *exchange)
+{
+    call_take(context, HTTP_CALL_MODULE, exchange);
+}
+
+static void cloud_take_handle(void *context, struct http_exchange *exchange)
+{
+    call_take(context, HTTP_CALL_TAKE, exchange);
+}
+
+static void cloud_settle_handle(void *context, struct http_exchange *exchange)
+{
+    call_take(context, HTTP_CALL_SETTLE, exchange);
+}
+
+static void cloud_abandon_handle(void *context, struct http_exchange *exchange)
+{
+    call_take(context, HTTP_CALL_ABANDON, exchange);
+}
+
+static void register_handle(void *context, struct http_exchange *exchange)
+{
+    call_take(context, HTTP_CALL_REGISTER, exchange);
+}
+
+static void operation_handle(void *context, struct http_exchange *exchange)
+{
+    call_take(context, HTTP_CALL_OPERATION, exchange);
+}
+
+/* The classic agent counts the NUL behind its JSON as part of the body. What the body says is not needed. */
+static void state_handle(void *context, struct http_exchange *exchange)
+{
+    call_take(context, HTTP_CALL_STATE, exchange);
 }
 
 /* MQTT within WebSocket; who it is will show in the CONNECT. */
@@ -296,9 +367,9 @@ static void post_answered(void *context, const struct intake_answer *answer)
 }
 
 /* False: refused, since no identity can have such an id. */
-static bool claim_read(struct http_exchange *exchange, struct device_auth_claim *out)
+static bool claim_read(struct http_exchange *exchange, const struct http_route *route, struct device_auth_claim *out)
 {
-    struct text module = http_parameter(exchange, "module");
+    struct text module = route->role == ROUTE_PARENT ? TEXT_NONE : http_parameter(exchange, "module");
 
     *out = (struct device_auth_claim){
         .token = http_header(exchange, "Authorization"),

@@ -2,6 +2,7 @@
 #define PICKET_INGEST_HTTP_FRONT_H
 
 #include "ingest/device_auth.h"
+#include "ingest/http_calls.h"
 #include "ingest/intake.h"
 #include "ingest/mqtt_front.h"
 
@@ -14,6 +15,7 @@ struct http_front_parts {
     struct intake *intake;
     struct door *door;
     struct mqtt_front *mqtt;    /* takes those who come over WebSocket; NULL: nobody does */
+    struct http_calls calls;    /* for what only the database can answer; without a pool it is not offered */
     _Atomic size_t *body_bytes; /* of all bodies in memory, on all ports; NULL: the front's own */
 };
 

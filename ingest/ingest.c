@@ -160,7 +160,14 @@ static enum status parts_open(struct ingest *ingest, struct problem *why)
     status = mqtt_open(ingest, why);
     if (status)
         return status;
-    struct http_front_parts parts = {ingest->auth, ingest->intake, ingest->door, ingest->mqtt, &ingest->body_bytes};
+    struct http_front_parts parts = {
+        .auth = ingest->auth,
+        .intake = ingest->intake,
+        .door = ingest->door,
+        .mqtt = ingest->mqtt,
+        .calls = {ingest->pool, &ingest->registration, ingest->auth},
+        .body_bytes = &ingest->body_bytes,
+    };
     return http_front_open(settings, &parts, &ingest->front, why);
 }
 

@@ -4,6 +4,13 @@
 /* Paths and header names that devices use: IoT Hub's HTTPS dialect. */
 #define PICKET_PATH_DEVICE_EVENTS "/devices/:device/messages/events"
 #define PICKET_PATH_MODULE_EVENTS "/devices/:device/modules/:module/messages/events"
+#define PICKET_PATH_MODULE "/devices/:device/modules/:module"
+#define PICKET_PATH_CLOUD "/devices/:device/messages/devicebound"
+#define PICKET_PATH_CLOUD_LOCK "/devices/:device/messages/devicebound/:lock"
+#define PICKET_PATH_CLOUD_ABANDON "/devices/:device/messages/devicebound/:lock/abandon"
+#define PICKET_PATH_REGISTRATION "/:scope/registrations/:id"
+#define PICKET_PATH_REGISTER "/:scope/registrations/:id/register"
+#define PICKET_PATH_OPERATION "/:scope/registrations/:id/operations/:operation"
 
 #define PICKET_HEADER_MESSAGE_ID "iothub-messageid"
 #define PICKET_HEADER_CORRELATION_ID "iothub-correlationid"
