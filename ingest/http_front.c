@@ -3,14 +3,14 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "ingest/http_properties.h"
 #include "ingest/ingest_metrics.h"
+#include "ingest/message_batch.h"
 #include "ingest/mqtt/websocket.h"
 #include "runtime/http.h"
 #include "wire/device_api.h"
-#include "wire/json_writer.h"
 
 #define UNREADY_SECONDS 5
-#define PROPERTY_NAME_MAX 512
 #define HEADER_PREFIX "iothub-"
 
 struct http_front {
@@ -314,8 +314,7 @@ static void websocket_open(void *user, struct http_tunnel *tunnel, int fd, struc
 /* What header_note() collects for one message. */
 struct headers {
     struct intake_message *message;
-    struct picket_json_writer properties;
-    bool name_too_long, any;
+    struct http_properties properties;
 };
 
 static void post_handle(void *context, struct http_exchange *exchange)
@@ -331,21 +330,18 @@ static void post_handle(void *context, struct http_exchange *exchange)
     message->received_at_us = http_received_at_us(exchange);
     message->answered = post_answered;
     message->context = post;
-    picket_json_write_init(&headers.properties, properties, sizeof properties);
-    picket_json_open_object(&headers.properties);
+    http_properties_open(&headers.properties, properties);
     http_headers(exchange, header_note, &headers);
-    picket_json_close_object(&headers.properties);
-    size_t count = picket_json_written(&headers.properties);
-    if (!count || headers.name_too_long) {
+    if (!http_properties_close(&headers.properties, message)) {
         struct intake_answer answer = {400, "PropertiesTooLarge",
                                        "The properties of the message are longer than 16 KiB.", 0, 0, 0, NULL};
-        ingest_metrics_count_code(answer.code);
-        door_refused(front->parts.door, &message->identity, answer.code, answer.message);
+        intake_refused(front->parts.intake, message, &answer);
         post_answered(post, &answer);
-        return;
+    } else if (message_batch_is(message->content_type)) {
+        message_batch_take(front->parts.intake, message, http_arena(exchange));
+    } else {
+        intake_take(front->parts.intake, message);
     }
-    message->properties = headers.any ? (struct text){properties, count} : TEXT_NONE;
-    intake_take(front->parts.intake, message);
 }
 
 static void post_answered(void *context, const struct intake_answer *answer)
@@ -354,10 +350,12 @@ static void post_answered(void *context, const struct intake_answer *answer)
     struct http_exchange *exchange = post->exchange;
     char receipt[BUS_RECEIPT_SIZE];
 
-    if (answer->receipt) {
-        bus_receipt_print(answer->receipt, receipt);
+    if (answer->code == 204) {
         http_code(exchange, answer->code);
-        http_reply_header(exchange, PICKET_HEADER_RECEIPT, receipt);
+        if (answer->receipt) {
+            bus_receipt_print(answer->receipt, receipt);
+            http_reply_header(exchange, PICKET_HEADER_RECEIPT, receipt);
+        }
     } else {
         http_reply_error(exchange, answer->code, answer->name, answer->message, answer->line, answer->column);
         if (answer->retry_after_s)
@@ -429,49 +427,6 @@ static void refuse_auth(struct http_front *front, struct http_exchange *exchange
     door_refused_credential(front->parts.door, claim, result, code, http_peer(exchange));
 }
 
-/* Names as IoT Hub gives them in an MQTT topic, so that the same message has the same properties over both. */
-static const struct {
-    struct text header;
-    const char *property;
-} system_properties[] = {
-    {{PICKET_HEADER_MESSAGE_ID, sizeof PICKET_HEADER_MESSAGE_ID - 1}, "$.mid"},
-    {{PICKET_HEADER_CORRELATION_ID, sizeof PICKET_HEADER_CORRELATION_ID - 1}, "$.cid"},
-    {{PICKET_HEADER_CONTENT_TYPE, sizeof PICKET_HEADER_CONTENT_TYPE - 1}, "$.ct"},
-    {{PICKET_HEADER_CONTENT_ENCODING, sizeof PICKET_HEADER_CONTENT_ENCODING - 1}, "$.ce"},
-    {{PICKET_HEADER_INTERFACE_ID, sizeof PICKET_HEADER_INTERFACE_ID - 1}, "$.ifid"},
-    {{"iothub-to", 9}, "$.to"},
-    {{"iothub-userid", 13}, "$.uid"},
-    {{"iothub-creation-time-utc", 24}, "$.ctime"},
-};
-
-static void property_note(struct headers *headers, struct text name, struct text value)
-{
-    char property[PROPERTY_NAME_MAX];
-
-    headers->any = true;
-    for (size_t i = 0; i < sizeof system_properties / sizeof system_properties[0]; i++) {
-        if (text_equal_nocase(name, system_properties[i].header)) {
-            picket_json_write_name(&headers->properties, system_properties[i].property);
-            picket_json_write_string(&headers->properties, value.bytes, value.count);
-            return;
-        }
-    }
-    struct text app_prefix = TEXT(PICKET_HEADER_APP_PREFIX);
-    if (name.count > app_prefix.count &&
-        text_equal_nocase((struct text){name.bytes, app_prefix.count}, app_prefix)) {
-        name.bytes += app_prefix.count;
-        name.count -= app_prefix.count;
-    }
-    if (name.count >= sizeof property) {
-        headers->name_too_long = true;
-        return;
-    }
-    memcpy(property, name.bytes, name.count);
-    property[name.count] = 0;
-    picket_json_write_name(&headers->properties, property);
-    picket_json_write_string(&headers->properties, value.bytes, value.count);
-}
-
 static void header_note(void *context, struct text name, struct text value)
 {
     struct headers *headers = context;
@@ -479,13 +434,7 @@ static void header_note(void *context, struct text name, struct text value)
 
     if (name.count > sizeof HEADER_PREFIX - 1 &&
         text_equal_nocase((struct text){name.bytes, sizeof HEADER_PREFIX - 1}, TEXT(HEADER_PREFIX))) {
-        property_note(headers, name, value);
-        if (text_equal_nocase(name, TEXT(PICKET_HEADER_MESSAGE_ID)))
-            message->message_id = value;
-        else if (text_equal_nocase(name, TEXT(PICKET_HEADER_CONTENT_TYPE)))
-            message->property_type = value;
-        else if (text_equal_nocase(name, TEXT(PICKET_HEADER_CONTENT_ENCODING)))
-            message->property_encoding = value;
+        http_properties_add(&headers->properties, message, name, value);
     } else if (text_equal_nocase(name, TEXT("Content-Type"))) {
         message->content_type = value;
     } else if (text_equal_nocase(name, TEXT("Content-Encoding"))) {

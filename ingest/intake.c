@@ -109,6 +109,12 @@ void intake_take(struct intake *intake, struct intake_message *message)
     buf_done(&unwrapped);
 }
 
+void intake_refused(struct intake *intake, const struct intake_message *message, const struct intake_answer *answer)
+{
+    ingest_metrics_count_code(answer->code);
+    door_refused(intake->door, &message->identity, answer->code, answer->message);
+}
+
 static void quota_limits(const struct intake *intake, const struct intake_message *message,
                          struct quota_limits *device, struct quota_limits *workspace)
 {
@@ -321,8 +327,7 @@ static void refuse(struct intake *intake, struct intake_message *message, const 
 {
     bool message_is_wrong = answer->code < 500 && answer->code != 429;
 
-    ingest_metrics_count_code(answer->code);
-    door_refused(intake->door, &message->identity, answer->code, answer->message);
+    intake_refused(intake, message, answer);
     if (message_is_wrong && message->cannot_refuse && !message->refused.bytes)
         bury(intake, message, answer->message);
     else

@@ -49,6 +49,9 @@ struct intake *intake_open(const struct ingest_settings *settings, struct bus *b
 bool intake_idle(struct intake *intake, uint32_t timeout_ms);
 void intake_close(struct intake *take_intake);
 
+/* Counts a refusal that a front came to by itself, before intake_take(), and tells the door of it. */
+void intake_refused(struct intake *intake, const struct intake_message *message, const struct intake_answer *answer);
+
 /* Any thread. */
 void intake_take(struct intake *intake, struct intake_message *message);
 

@@ -160,8 +160,7 @@ static enum session_verdict events_take(struct session *session, const struct pi
         taking = NULL;
     } else {
         struct intake_answer answer = {.code = 400, .message = "the properties of the message are longer than 16 KiB"};
-        ingest_metrics_count_code(answer.code);
-        door_refused(parts->door, &session->member.identity, answer.code, answer.message);
+        intake_refused(parts->intake, &publish->message, &answer);
         taking = session->loop;
         publish_answered(publish, &answer);
         taking = NULL;

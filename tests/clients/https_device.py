@@ -129,6 +129,28 @@ own = sas(f"{HUB}/devices/https-7", derived)
 check("the device may send", when_known("/devices/https-7/messages/devicebound", own)[0] == 204)
 code, _, body = device("POST", "/devices/https-7/messages/events?api-version=1", own, b'{"a":1}\0', Content_Type="application/json")
 check("a NUL behind JSON is refused everywhere else", code == 400, body)
+
+# Batches.
+batch = [{"body": base64.b64encode(b'{"n":1}').decode(), "properties": {"iothub-messageid": "b1", "colour": "red"}},
+         {"body": '{"n":2}', "base64Encoded": False, "properties": {"iothub-contenttype": "application/json"}},
+         {"body": "not json", "base64Encoded": False, "properties": {"iothub-contenttype": "application/json"}}]
+events = "/devices/https-7/messages/events?api-version=2016-11-14"
+batch_type = "application/vnd.microsoft.iothub.json"
+code, headers, body = device("POST", events, own, json.dumps(batch).encode(), Content_Type=batch_type)
+check("a batch: 204 when all its messages are durable", code == 204 and headers["Picket-Receipt"], (code, headers, body))
+pause = threading.Event()
+for _ in range(100):
+    stored = [event["details"] for event in api("GET", "/v1/events?device=https-7&type=Custom")["events"]]
+    dead = [row["reason"] for row in api("GET", "/v1/dead-letters?device=https-7")["dead_letters"]]
+    if len(stored) == 2 and len(dead) == 1:
+        break
+    pause.wait(0.1)
+check("each is a message of its own", sorted(event["n"] for event in stored) == [1, 2], stored)
+check("what is no JSON is a dead letter", len(dead) == 1, dead)
+code, _, body = device("POST", events, own, b'[{"body":1}]', Content_Type=batch_type)
+check("what is no batch: 400 with a place", code == 400 and "column" in json.loads(body)["error"], body)
+check("an empty batch: 204", device("POST", events, own, b"[]", Content_Type=batch_type)[0] == 204)
+
 api("POST", "/v1/devices/https-7/disable")
 code, _, body = device("PUT", here + "/register", token, b"{}")
 check("a device that an operator disabled stays so", code == 400, (code, body))
