@@ -48,7 +48,7 @@ help: ## List the targets.
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 	@echo '  SAN=address,undefined or SAN=thread in front of build, check, unit: a sanitizer build in its own folder.'
 
-deps: ## Install what is missing: Debian packages, and Kafka's jars for the tests. Quiet when nothing is.
+deps: ## Install what is missing: Debian packages; for the tests Kafka's jars and device SDKs. Quiet when nothing is.
 	@tests/support/deps.sh
 
 build: ## Build picket, picketd and picket-agent into build/plain/ (build/<SAN>/ for a sanitizer build).

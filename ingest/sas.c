@@ -64,7 +64,9 @@ static bool resource_covers(const struct sas *sas, struct text wanted_host, cons
      * comes first. */
     for (int times = 0;; times++) {
         struct text host, path = text_cut(resource, '/', &host);
-        bool fits = wanted_host.bytes ? text_equal(host, wanted_host) && path.bytes : host.count > 0;
+        /* A host has no escapes: where there are some, what looks like a bare host is a whole resource. */
+        bool plain = host.count && !memchr(host.bytes, '%', host.count);
+        bool fits = plain && (!wanted_host.bytes || (text_equal(host, wanted_host) && path.bytes));
         if (fits && path_covers(path, wanted, count, !wanted_host.bytes))
             return true;
         if (times == TIMES_ESCAPED_MAX || !unescape(&resource, room[times]))

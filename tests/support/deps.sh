@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 build="gcc make pkg-config libmicrohttpd-dev libgnutls28-dev librdkafka-dev libpq-dev libjansson-dev libsodium-dev
        libcurl4-gnutls-dev libyaml-dev zlib1g-dev libzstd-dev"
 run="postgresql-15 curl ca-certificates"
-test="check libsubunit-dev openjdk-17-jre-headless maven universal-ctags"
+test="check libsubunit-dev openjdk-17-jre-headless maven universal-ctags python3-venv mosquitto-clients"
 
 case "${WHAT:-all}" in
 run) packages="$build $run" ;;
@@ -50,4 +50,5 @@ install_packages() {
 
 if [ "${WHAT:-all}" != run ]; then
     tests/support/kafka.sh
+    tests/support/python.sh
 fi

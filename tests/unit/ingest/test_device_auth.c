@@ -141,6 +141,9 @@ START_TEST(resource_covers_by_whole_segments)
     };
     static const char *const unfit[] = {
         "hub.local/devices/d",
+        "hub.local%2Fdevices%2Fd2",
+        "hub.local%2Fdevices%2Fd1%2Fmodules%2Fazureiotsecurity",
+        "hub.local%252Fdevices%252Fd2",
         "hub.local/devices/d11",
         "hub.local/devices/D1",
         "hub.local/device",
