@@ -22,7 +22,8 @@
 #define ROUND_READS 4                       /* then others have their turn */
 #define SMALL_BYTES ((size_t)4096)          /* of a packet: not charged */
 #define OUT_PAUSE_BYTES ((size_t)64 * 1024) /* nothing is taken from who does not read */
-#define CLOSING_MS 2000
+#define CLOSING_MS 2000  /* for the client to close as well, having read what we said last */
+#define STOPPING_MS 200  /* the same, when the program ends */
 #define BUDGET_RETRY_MS 100
 
 static void watch_ready(struct loop_watch *watch, uint32_t events);
@@ -116,6 +117,11 @@ void session_release(struct session *session)
     free(session);
 }
 
+static int64_t closing_patience_ms(const struct session *session)
+{
+    return session->loop->stopping ? STOPPING_MS : CLOSING_MS;
+}
+
 void session_close(struct session *session, enum picket_mqtt_reason reason, const char *sentence)
 {
     static struct log_rate rate;
@@ -131,7 +137,7 @@ void session_close(struct session *session, enum picket_mqtt_reason reason, cons
         return; /* there was too much to say */
     session_enter(session, SESSION_CLOSING);
     end(session);
-    session_due(session, session->closing_ms + CLOSING_MS);
+    session_due(session, session->closing_ms + closing_patience_ms(session));
 }
 
 void session_drop(struct session *session, const char *sentence)
@@ -525,7 +531,7 @@ static void timer_fire(struct loop_timer *timer)
     if (session->retry_ms && session->retry_ms <= now_ms)
         session->retry_ms = 0;
     if (session->state == SESSION_CLOSING) {
-        next_ms = session->closing_ms + CLOSING_MS;
+        next_ms = session->closing_ms + closing_patience_ms(session);
         if (next_ms <= now_ms)
             session_drop(session, "the client does not close");
     } else if (session->state < SESSION_LIVE) {
