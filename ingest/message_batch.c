@@ -24,6 +24,7 @@ struct batch {
     struct bus_receipt receipt; /* of the member that was answered last */
     struct problem why;
     unsigned line, column;
+    bool broken_json;
 };
 
 static bool batch_read(struct batch *batch);
@@ -52,7 +53,7 @@ void message_batch_take(struct intake *intake, const struct intake_message *like
     batch->waiting = 1;
     pthread_mutex_init(&batch->lock, NULL);
     if (!batch_read(batch)) {
-        struct intake_answer answer = {400, "InvalidBatch", batch->why.text, batch->line, batch->column, 0, NULL};
+        struct intake_answer answer = {400, batch->broken_json ? "InvalidJson" : "InvalidBatch", batch->why.text, batch->line, batch->column, 0, NULL};
         intake_refused(intake, like, &answer);
         like->answered(like->context, &answer);
         return;
@@ -63,10 +64,19 @@ void message_batch_take(struct intake *intake, const struct intake_message *like
     batch_end(batch);
 }
 
-static bool fail(struct batch *batch, const struct picket_json_reader *reader, const char *sentence)
+/* What is no JSON at all, however far behind, is told as that. */
+static bool fail(struct batch *batch, struct picket_json_reader *reader, const char *sentence)
 {
-    const char *at = reader->error ? reader->error_at : reader->at;
+    const char *at = reader->at;
+    struct picket_json_token token;
+    enum picket_json_kind kind;
 
+    do
+        kind = picket_json_next(reader, &token);
+    while (kind != PICKET_JSON_END && kind != PICKET_JSON_ERROR);
+    batch->broken_json = reader->error != NULL;
+    if (reader->error)
+        at = reader->error_at;
     (void)!problem_set(&batch->why, STATUS_REJECT, "%s", reader->error ? reader->error : sentence);
     picket_json_position(reader, at, &batch->line, &batch->column);
     return false;

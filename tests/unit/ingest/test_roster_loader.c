@@ -16,6 +16,8 @@
 #define WAIT_MS 20000
 #define SOON_MS 5000
 #define QUERY_MS 30000
+#define NUMBER_TEXT_OF(number) #number
+#define NUMBER_TEXT(number) NUMBER_TEXT_OF(number)
 
 static struct secret_master master = {{1, 2, 3}};
 static struct roster *roster;
@@ -284,7 +286,7 @@ START_TEST(schema_older_than_this_build_is_told_of)
     sql(other, "GRANT SELECT ON picket.migration TO picket_ingest");
     db_close(other);
     loader_start(database_conninfo_for(NULL, "old_one"));
-    ck_assert(wait_for(ready_note, "at migration 3, this build needs 4", WAIT_MS));
+    ck_assert(wait_for(ready_note, "at migration 3, this build needs " NUMBER_TEXT(ROSTER_SCHEMA_NEEDED), WAIT_MS));
     ck_assert(!roster_loaded(roster));
 }
 END_TEST
