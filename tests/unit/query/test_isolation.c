@@ -15,6 +15,20 @@ static void both_fill(void)
         " SELECT workspace_id, device_id, gen_random_uuid(), 0, 5, now(), now() FROM picket.device",
         "INSERT INTO picket.dead_letter (workspace_id, device_id, received_at, reason, headers, body, bus_topic_id,"
         " bus_partition, bus_offset) SELECT workspace_id, device_id, now(), 'r', '{}', 'b', 1, 0, 0 FROM picket.device",
+        "INSERT INTO picket.twin (workspace_id, device_id) SELECT workspace_id, device_id FROM picket.device",
+        "INSERT INTO picket.configuration (workspace_id, name) SELECT workspace_id, 'all' FROM picket.workspace",
+        "INSERT INTO picket.cloud_message (workspace_id, device_id, body, expires_at)"
+        " SELECT workspace_id, device_id, 'b', now() FROM picket.device",
+        "INSERT INTO picket.method_call (workspace_id, device_id, method, payload, expires_at)"
+        " SELECT workspace_id, device_id, 'm', 'null', now() FROM picket.device",
+        "INSERT INTO picket.device_connection (workspace_id, device_id, connected, replica, transport, peer, connected_at)"
+        " SELECT workspace_id, device_id, true, gen_random_uuid(), 'mqtt', 'p', now() FROM picket.device",
+        "INSERT INTO picket.enrollment_group (workspace_id, name, sealed_primary, sealed_secondary)"
+        " SELECT workspace_id, 'g', '\\x00', '\\x00' FROM picket.workspace",
+        "INSERT INTO picket.enrollment (workspace_id, registration_id, device_id, sealed_primary, sealed_secondary)"
+        " SELECT workspace_id, 'r', 'r', '\\x00', '\\x00' FROM picket.workspace",
+        "INSERT INTO picket.registration (workspace_id, registration_id, device_id, operation_id, substatus)"
+        " SELECT workspace_id, 'r', 'r', 'o', 's' FROM picket.workspace",
         "INSERT INTO picket.alert (workspace_id, device_id, rule_id, severity, title, first_seen_at, last_seen_at)"
         " SELECT workspace_id, device_id, 'rule', 'Low', 'whose: ' || workspace_id, now(), now() FROM picket.device",
         "INSERT INTO picket.message (workspace_id, device_id, message_key, received_at, bus_topic_id, bus_partition,"
@@ -150,17 +164,26 @@ static const struct {
 } readable[] = {
     {"alert", "workspace_id", NULL},
     {"audit", "workspace_id", NULL},
+    {"cloud_message", "workspace_id", NULL},
+    {"configuration", "workspace_id", NULL},
     {"dead_letter", "workspace_id", NULL},
     {"device", "workspace_id", NULL},
     {"device_activity", "workspace_id", NULL},
+    {"device_connection", "workspace_id", NULL},
+    {"enrollment", "workspace_id", NULL},
+    {"enrollment_group", "workspace_id", NULL},
     {"ledger", "workspace_id", NULL},
     {"message", "workspace_id", NULL},
+    {"method_call", "workspace_id", NULL},
     {"raw_event", "workspace_id", NULL},
+    {"registration", "workspace_id", NULL},
     {"token", "workspaces[1]", NULL},
+    {"twin", "workspace_id", NULL},
     {"workspace", "workspace_id", NULL},
     {"bus_gap", NULL, "counts of records lost on the bus, which belong to no workspace"},
     {"bus_offset", NULL, "how far the bus was read"},
     {"bus_topic", NULL, "names of bus topics, for receipts"},
+    {"ingest_replica", NULL, "when each server of devices was last seen"},
     {"migration", NULL, "which migrations were applied"},
 };
 #define READABLE_COUNT (sizeof readable / sizeof readable[0])
