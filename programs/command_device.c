@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "programs/client.h"
+#include "programs/listing.h"
 #include "programs/sas.h"
 #include "programs/table.h"
 #include "runtime/buf.h"
@@ -25,7 +26,6 @@ static enum cli_exit change(const struct cli *cli, const char *method, const cha
                             const char *done);
 static enum status call(const struct cli *cli, const char *method, const char *path, const json_t *body, json_t **out,
                         struct problem *why);
-static void device_path(const struct cli *cli, const char *action, struct buf *out);
 static void workspace_append(const struct cli *cli, struct buf *path);
 static void device_print(const struct cli *cli, const json_t *device);
 static void list_element(void *context, const json_t *device);
@@ -144,7 +144,7 @@ static enum cli_exit run_show(const struct cli *cli)
     json_t *device = NULL;
 
     buf_init(&path, PATH_BYTES_MAX);
-    device_path(cli, "", &path);
+    buf_string(&path, listing_device_path(cli, ""));
     enum status status = call(cli, "GET", path.bytes, NULL, &device, &why);
     if (!status)
         device_print(cli, device);
@@ -231,7 +231,7 @@ static enum cli_exit change(const struct cli *cli, const char *method, const cha
     json_t *device = NULL;
 
     buf_init(&path, PATH_BYTES_MAX);
-    device_path(cli, action, &path);
+    buf_string(&path, listing_device_path(cli, action));
     enum status status = call(cli, method, path.bytes, body, &device, &why);
     if (!status && (cli_given(cli, "json") || json_object_get(device, "connection_string")))
         device_print(cli, device);
@@ -252,25 +252,6 @@ static enum status call(const struct cli *cli, const char *method, const char *p
         status = client_call(client, method, path, body, out, why);
     client_close(client);
     return status;
-}
-
-/* "pump-17" or "pump-17/security": /v1/devices/pump-17/modules/security. */
-static void device_path(const struct cli *cli, const char *action, struct buf *out)
-{
-    char id[512];
-    snprintf(id, sizeof id, "%s", cli_argument(cli, 0));
-    char *slash = strchr(id, '/');
-
-    if (slash)
-        *slash = '\0';
-    buf_string(out, "/v1/devices/");
-    client_escape(out, id);
-    if (slash) {
-        buf_string(out, "/modules/");
-        client_escape(out, slash + 1);
-    }
-    buf_string(out, action);
-    workspace_append(cli, out);
 }
 
 static void workspace_append(const struct cli *cli, struct buf *path)
@@ -311,7 +292,7 @@ static enum status connection_string(const struct cli *cli, char **out, struct p
     struct buf path;
 
     buf_init(&path, PATH_BYTES_MAX);
-    device_path(cli, "/connection-string", &path);
+    buf_string(&path, listing_device_path(cli, "/connection-string"));
     if (key) {
         buf_string(&path, memchr(path.bytes, '?', path.count) ? "&key=" : "?key=");
         client_escape(&path, key);

@@ -79,6 +79,35 @@ const char *listing_path(const struct cli *cli, const char *before, const char *
     return path;
 }
 
+const char *listing_device_path(const struct cli *cli, const char *action)
+{
+    static char path[PATH_BYTES_MAX + 1];
+    const char *workspace = cli_value(cli, "workspace"), *module;
+    char device[512];
+    struct buf out;
+
+    snprintf(device, sizeof device, "%s", cli_argument(cli, 0));
+    char *slash = strchr(device, '/');
+    module = slash ? slash + 1 : NULL;
+    if (slash)
+        *slash = '\0';
+    buf_init(&out, PATH_BYTES_MAX);
+    buf_string(&out, "/v1/devices/");
+    client_escape(&out, device);
+    if (module) {
+        buf_string(&out, "/modules/");
+        client_escape(&out, module);
+    }
+    buf_string(&out, action);
+    if (workspace) {
+        buf_string(&out, strchr(out.bytes, '?') ? "&workspace=" : "?workspace=");
+        client_escape(&out, workspace);
+    }
+    snprintf(path, sizeof path, "%s", out.bytes);
+    buf_done(&out);
+    return path;
+}
+
 static void element(void *context, const json_t *object)
 {
     struct listing *listing = context;

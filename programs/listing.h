@@ -17,6 +17,10 @@ MUST_CHECK enum cli_exit listing_show(const struct cli *cli, const char *path);
 MUST_CHECK enum cli_exit listing_change(const struct cli *cli, const char *method, const char *path, json_t *take_body,
                                         const char *done);
 
+/* The device or module that argument 0 names: "pump-17/security" is /v1/devices/pump-17/modules/security, with `action`
+ * behind it and "?workspace=" where --workspace is given. Static string. */
+const char *listing_device_path(const struct cli *cli, const char *action);
+
 /* <before><argument 0, escaped><after>; with "?workspace=" where --workspace is given. Static string. */
 const char *listing_path(const struct cli *cli, const char *before, const char *after);
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/support/check_main.h"
 #include "tests/support/database.h"
@@ -59,6 +60,62 @@ START_TEST(https_answers_what_classic_agents_and_the_c_sdk_ask)
 }
 END_TEST
 
+static struct buf out, said;
+
+/* Runs `picket …`, which has to end with `code`, and returns what it printed. */
+static const char *picket_said(int code, const char *const *arguments)
+{
+    int ended = whole_picket(arguments, &out, &said);
+
+    ck_assert_msg(ended == code, "%s %s ended with %d: %s%s", arguments[0], arguments[1], ended, out.count ? out.bytes : "",
+                  said.count ? said.bytes : "");
+    return out.count ? out.bytes : "";
+}
+#define picket(code, ...) picket_said(code, (const char *const[]){__VA_ARGS__, NULL})
+
+START_TEST(operators_reach_devices_from_the_command_line)
+{
+    char path[] = "/tmp/picket-desired-XXXXXX";
+    int fd = mkstemp(path);
+
+    ck_assert_int_eq(write(fd, "{\"Heartbeat_Disabled\":true}", 27), 27);
+    close(fd);
+    buf_init(&out, 1 << 20);
+    buf_init(&said, 1 << 20);
+    picket(0, "device", "create", "cli-1");
+    ck_assert_ptr_nonnull(strstr(picket(0, "twin", "set", "cli-1", "speed=3", "mode=fast"), "speed"));
+    picket(0, "twin", "set", "cli-1", "--tags", "group=cellar");
+    picket(0, "configuration", "set", "calm", "--desired", path, "--group", "cellar", "--priority", "5");
+    const char *twin = picket(0, "twin", "show", "cli-1", "--json");
+    ck_assert_ptr_nonnull(strstr(twin, "\"Heartbeat_Disabled\":true"));
+    ck_assert_ptr_nonnull(strstr(twin, "\"mode\":\"fast\""));
+    ck_assert_ptr_nonnull(strstr(picket(0, "configuration", "devices", "calm"), "pending"));
+    ck_assert_ptr_nonnull(strstr(picket(0, "configuration", "list"), "cellar"));
+    picket(0, "configuration", "delete", "calm");
+    picket(2, "configuration", "show", "calm");
+    ck_assert_ptr_nonnull(strstr(picket(0, "message", "send", "cli-1", "hello", "--properties", "a=b", "--json"), "queued"));
+    ck_assert_ptr_nonnull(strstr(picket(0, "message", "list", "cli-1"), "queued"));
+    picket(2, "message", "cancel", "cli-1", "999999");
+    picket(2, "method", "call", "cli-1", "reboot");
+    ck_assert_ptr_nonnull(strstr(said.bytes, "not connected"));
+    picket(2, "method", "call", "cli-1", "reboot", "--payload", "{");
+    ck_assert_ptr_nonnull(strstr(picket(0, "group", "create", "plant", "--modules", "azureiotsecurity", "--tags",
+                                        "group=plant,firmware=1.2", "--desired", path, "--json"), "id_scope"));
+    ck_assert_ptr_nonnull(strstr(picket(0, "group", "derive-key", "plant", "n-1"), "key"));
+    ck_assert_ptr_nonnull(strstr(picket(0, "group", "list"), "plant"));
+    picket(0, "group", "disable", "plant");
+    ck_assert_ptr_nonnull(strstr(picket(0, "group", "show", "plant"), "disabled"));
+    picket(0, "group", "enable", "plant");
+    picket(0, "group", "delete", "plant");
+    picket(0, "enrollment", "create", "reg-1", "--device", "other-name");
+    ck_assert_ptr_nonnull(strstr(picket(0, "enrollment", "list"), "other-name"));
+    picket(0, "enrollment", "delete", "reg-1");
+    remove(path);
+    buf_done(&out);
+    buf_done(&said);
+}
+END_TEST
+
 int main(void)
 {
     static const char *const settings[] = {"mqtts_port: " MQTTS_PORT, NULL};
@@ -66,6 +123,7 @@ int main(void)
         microsofts_device_sdk_and_provisioning_client_work_unmodified,
         paho_and_mosquitto_speak_both_versions_over_tls_and_websocket,
         https_answers_what_classic_agents_and_the_c_sdk_ask,
+        operators_reach_devices_from_the_command_line,
     };
     const struct check_suite suite = {.name = "pipeline/clients",
                                       .tests = tests,
