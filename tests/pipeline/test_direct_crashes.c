@@ -66,12 +66,12 @@ static void both_crash(void)
     database_restart();
 }
 
-START_TEST(acknowledged_messages_are_stored_once_whatever_is_killed)
+static void crash_all(unsigned rounds)
 {
     static void (*const crashes[])(void) = {server_crash, database_crash, both_crash};
     unsigned order[3];
 
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         senders_start(senders);
         crashes_shuffle(&draws, order, 3);
         for (unsigned i = 0; i < 3; i++) {
@@ -85,12 +85,26 @@ START_TEST(acknowledged_messages_are_stored_once_whatever_is_killed)
     }
     pipeline_stop(server);
 }
+
+START_TEST(acknowledged_messages_are_stored_once_whatever_is_killed)
+{
+    crash_all(ROUNDS);
+}
+END_TEST
+
+START_TEST(so_are_those_with_a_puback)
+{
+    senders_close(senders);
+    senders = senders_open_mqtt(DEVICES, draws);
+    crash_all(ROUNDS);
+}
 END_TEST
 
 int main(void)
 {
     const TTest *const tests[] = {
         acknowledged_messages_are_stored_once_whatever_is_killed,
+        so_are_those_with_a_puback,
     };
     const struct check_suite suite = {.name = "pipeline/direct_crashes", .tests = tests,
                                      .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,

@@ -14,6 +14,7 @@
 /* Kafka mode, one process per role and two stores: each part is killed under load, at random moments. */
 
 #define ROUNDS 5
+#define MQTT_ROUNDS 2
 #define STOPS 3
 #define STORES 2
 #define DEVICES 40
@@ -95,12 +96,12 @@ static void everything_check(void)
     senders_check(senders);
 }
 
-START_TEST(acknowledged_messages_are_stored_once_whatever_is_killed)
+static void crash_all(unsigned rounds)
 {
     static void (*const crashes[])(void) = {ingest_crash, store_crash, broker_crash, database_crash};
     unsigned order[4];
 
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         senders_start(senders);
         crashes_shuffle(&draws, order, 4);
         for (unsigned i = 0; i < 4; i++) {
@@ -113,6 +114,19 @@ START_TEST(acknowledged_messages_are_stored_once_whatever_is_killed)
     pipeline_stop(ingest);
     for (size_t i = 0; i < STORES; i++)
         pipeline_stop(stores[i]);
+}
+
+START_TEST(acknowledged_messages_are_stored_once_whatever_is_killed)
+{
+    crash_all(ROUNDS);
+}
+END_TEST
+
+START_TEST(so_are_those_with_a_puback)
+{
+    senders_close(senders);
+    senders = senders_open_mqtt(DEVICES, draws);
+    crash_all(MQTT_ROUNDS);
 }
 END_TEST
 
@@ -142,6 +156,7 @@ int main(void)
     const TTest *const tests[] = {
         store_that_was_frozen_past_its_session_writes_nothing_twice,
         acknowledged_messages_are_stored_once_whatever_is_killed,
+        so_are_those_with_a_puback,
     };
     const struct check_suite suite = {.name = "pipeline/kafka_crashes", .tests = tests,
                                      .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,

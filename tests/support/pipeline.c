@@ -38,7 +38,7 @@ static struct {
     struct secret_master master;
     enum bus_driver bus;
     char database[64], topic[64], conninfo[256], query_url[64];
-    uint16_t device_port, query_port;
+    uint16_t device_port, mqtt_port, query_port;
     struct db *db;
     struct {
         struct program *program; /* NULL: free */
@@ -106,6 +106,7 @@ void pipeline_open(enum bus_driver bus)
     if (db_open(database_conninfo_for("postgres", pipeline.database), NULL, "test", &pipeline.db, &why))
         pipeline_abort("pipeline: %s", why.text);
     pipeline.device_port = program_free_port();
+    pipeline.mqtt_port = program_free_port();
     pipeline.query_port = program_free_port();
     snprintf(pipeline.query_url, sizeof pipeline.query_url, "http://127.0.0.1:%u", (unsigned)pipeline.query_port);
 }
@@ -233,6 +234,7 @@ int64_t pipeline_metric(const struct program *program, const char *name)
 }
 
 uint16_t pipeline_device_port(void) { return pipeline.device_port; }
+uint16_t pipeline_mqtt_port(void) { return pipeline.mqtt_port; }
 const char *pipeline_query_url(void) { return pipeline.query_url; }
 const char *pipeline_database(void) { return pipeline.conninfo; }
 const char *pipeline_topic(void) { return pipeline.topic; }
@@ -418,6 +420,7 @@ static void settings_write(const char *path, const char *role, uint16_t ops_port
         setting_put(&out, settings, "https_port: 0");
         setting_put(&out, settings, "mqtts_port: 0");
         setting_put(&out, settings, "http_port: %u", (unsigned)pipeline.device_port);
+        setting_put(&out, settings, "mqtt_port: %u", (unsigned)pipeline.mqtt_port);
         setting_put(&out, settings, "messages_per_second: 0");
         setting_put(&out, settings, "bytes_per_second: 0");
         setting_put(&out, settings, "bus_send_timeout_ms: 3000");

@@ -38,6 +38,7 @@ _Noreturn void pipeline_abort(const char *format, ...) __attribute__((format(pri
 int64_t pipeline_metric(const struct program *program, const char *name);
 
 uint16_t pipeline_device_port(void);
+uint16_t pipeline_mqtt_port(void); /* plain as well */
 const char *pipeline_query_url(void);   /* http://127.0.0.1:… */
 const char *pipeline_database(void);    /* conninfo without a user */
 const char *pipeline_topic(void);

@@ -7,13 +7,16 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "runtime/bus.h"
 #include "runtime/clock.h"
 #include "runtime/db.h"
 #include "tests/support/classic_message.h"
 #include "tests/support/crashes.h"
 #include "tests/support/device_token.h"
 #include "tests/support/http_load.h"
+#include "tests/support/mqtt_load.h"
 #include "tests/support/pipeline.h"
 
 #define MESSAGES_MAX (1u << 21)
@@ -40,8 +43,9 @@ struct senders {
     struct message *messages;
     uint64_t count; /* messages that were made so far */
     uint64_t *waiting, waiting_count;
+    uint64_t *made; /* per device, over MQTT: how many of its messages there are */
     uint64_t *under_way; /* per connection; NONE: nothing */
-    bool settling;
+    bool settling, mqtt;
     atomic_ullong acknowledged, answers, refused;
     atomic_bool stopping;
     pthread_t thread;
@@ -50,6 +54,14 @@ struct senders {
 
 static void *senders_run(void *context);
 static void slice_run(struct senders *senders, uint64_t requests_max);
+static void http_slice_run(struct senders *senders, uint64_t requests_max);
+static void mqtt_slice_run(struct senders *senders);
+static void connect_build(void *context, unsigned connection, struct picket_mqtt_connect *out);
+static bool publish_build(void *context, unsigned connection, struct buf *topic, struct buf *payload);
+static void puback_note(void *context, unsigned connection, struct text receipt);
+static void loss_note(void *context, unsigned connection);
+static uint64_t number_choose_of(struct senders *senders, unsigned device);
+static void receipt_read(struct message *message, const char *receipt);
 static void request_build(void *context, unsigned connection, uint64_t number, struct buf *out);
 static void reply_note(void *context, unsigned connection, unsigned code, struct text head, struct text body);
 static void receipt_note(struct message *message, struct text head);
@@ -71,12 +83,21 @@ struct senders *senders_open(unsigned devices, unsigned connections, uint64_t se
     senders->messages = calloc(MESSAGES_MAX, sizeof *senders->messages);
     senders->waiting = calloc(MESSAGES_MAX, sizeof *senders->waiting);
     senders->under_way = calloc(connections, sizeof *senders->under_way);
-    if (!senders->tokens || !senders->messages || !senders->waiting || !senders->under_way)
+    senders->made = calloc(devices, sizeof *senders->made);
+    if (!senders->tokens || !senders->messages || !senders->waiting || !senders->under_way || !senders->made)
         abort();
     for (unsigned i = 0; i < devices; i++)
         snprintf(senders->tokens[i], DEVICE_TOKEN_SIZE, "%s", pipeline_authorization(i));
     for (unsigned i = 0; i < connections; i++)
         senders->under_way[i] = NONE;
+    return senders;
+}
+
+struct senders *senders_open_mqtt(unsigned devices, uint64_t seed)
+{
+    struct senders *senders = senders_open(devices, devices, seed);
+
+    senders->mqtt = true;
     return senders;
 }
 
@@ -132,6 +153,7 @@ void senders_close(struct senders *take_senders)
     free(take_senders->messages);
     free(take_senders->waiting);
     free(take_senders->under_way);
+    free(take_senders->made);
     free(take_senders);
 }
 
@@ -169,6 +191,16 @@ static void *senders_run(void *context)
 /* Nobody listening, and a silence, end a run of the load generator; the book knows what was under way. */
 static void slice_run(struct senders *senders, uint64_t requests_max)
 {
+    if (senders->mqtt)
+        mqtt_slice_run(senders);
+    else
+        http_slice_run(senders, requests_max);
+    for (unsigned i = 0; i < senders->connections; i++)
+        unanswered_note(senders, i);
+}
+
+static void http_slice_run(struct senders *senders, uint64_t requests_max)
+{
     const struct http_load_settings load = {
         .port = pipeline_device_port(),
         .connections = senders->connections,
@@ -183,8 +215,104 @@ static void slice_run(struct senders *senders, uint64_t requests_max)
 
     if (http_load_run(&load, &result, &why))
         poll(NULL, 0, RECONNECT_MS);
-    for (unsigned i = 0; i < senders->connections; i++)
-        unanswered_note(senders, i);
+}
+
+static void mqtt_slice_run(struct senders *senders)
+{
+    const struct mqtt_load_settings load = {
+        .port = pipeline_mqtt_port(),
+        .version = PICKET_MQTT_5,
+        .connections = senders->connections,
+        .window = 1,
+        .duration_ms = SLICE_MS,
+        .context = senders,
+        .connect = connect_build,
+        .build = publish_build,
+        .acknowledged = puback_note,
+        .lost = loss_note,
+    };
+    struct mqtt_load_result result;
+    struct problem why;
+
+    enum status status = mqtt_load_run(&load, &result, &why);
+    if (status == STATUS_REJECT)
+        pipeline_abort("senders: %s", why.text);
+    if (status)
+        poll(NULL, 0, RECONNECT_MS);
+}
+
+static void connect_build(void *context, unsigned connection, struct picket_mqtt_connect *out)
+{
+    static char device[32], user[64];
+    struct senders *senders = context;
+
+    snprintf(device, sizeof device, "device-%u", connection);
+    snprintf(user, sizeof user, "localhost/device-%u/?api-version=2021-04-12", connection);
+    out->has_user_name = out->has_password = true;
+    out->client_id = (struct picket_span){device, strlen(device)};
+    out->user_name = (struct picket_span){user, strlen(user)};
+    out->password = (struct picket_span){senders->tokens[connection], strlen(senders->tokens[connection])};
+}
+
+static bool publish_build(void *context, unsigned connection, struct buf *topic, struct buf *payload)
+{
+    struct senders *senders = context;
+    uint64_t chosen = number_choose_of(senders, connection);
+
+    if (chosen == NONE)
+        return false;
+    senders->messages[chosen].sends++;
+    senders->under_way[connection] = chosen;
+    buf_format(topic, "devices/device-%u/messages/events/%%24.ct=application%%2Fjson", connection);
+    if (chosen % 2)
+        buf_format(topic, "&%%24.mid=m-%" PRIu64, chosen);
+    classic_message_append(payload, SENDERS_EVENTS, chosen);
+    return true;
+}
+
+static void puback_note(void *context, unsigned connection, struct text receipt)
+{
+    struct senders *senders = context;
+    struct message *message = &senders->messages[senders->under_way[connection]];
+    char line[BUS_RECEIPT_SIZE];
+
+    senders->under_way[connection] = NONE;
+    atomic_fetch_add(&senders->answers, 1);
+    if (message->acknowledged)
+        return;
+    message->acknowledged = true;
+    snprintf(line, sizeof line, "%.*s", TEXT_ARGS(receipt));
+    receipt_read(message, line);
+    atomic_fetch_add(&senders->acknowledged, 1);
+}
+
+static void loss_note(void *context, unsigned connection)
+{
+    unanswered_note(context, connection);
+}
+
+/* Each device has a connection of its own here, so what is chosen has to be one of its messages. */
+static uint64_t number_choose_of(struct senders *senders, unsigned device)
+{
+    for (uint64_t i = 0; i < senders->waiting_count; i++) {
+        uint64_t number = senders->waiting[i];
+        if (number % senders->devices != device)
+            continue;
+        senders->waiting[i] = senders->waiting[--senders->waiting_count];
+        senders->messages[number].waiting = false;
+        return number;
+    }
+    if (senders->settling)
+        return NONE;
+    uint64_t made = senders->made[device], again = device + senders->devices * (made ? crashes_draw(&senders->seed, made) : 0);
+    if (made && crashes_draw(&senders->seed, REPEAT_ONE_IN) == 0)
+        return again;
+    uint64_t number = device + senders->devices * senders->made[device]++;
+    if (number >= MESSAGES_MAX)
+        pipeline_abort("senders: more than %u messages", MESSAGES_MAX);
+    if (senders->count <= number)
+        senders->count = number + 1;
+    return number;
 }
 
 static void request_build(void *context, unsigned connection, uint64_t number, struct buf *out)
@@ -238,11 +366,17 @@ static void reply_note(void *context, unsigned connection, unsigned code, struct
 static void receipt_note(struct message *message, struct text head)
 {
     const char *receipt = memmem(head.bytes, head.count, "\r\nPicket-Receipt: ", 18);
-    const char *slash = receipt ? memchr(receipt, '/', (size_t)(head.bytes + head.count - receipt)) : NULL;
+
+    receipt_read(message, receipt ? receipt : "");
+}
+
+static void receipt_read(struct message *message, const char *receipt)
+{
+    const char *slash = strchr(receipt, '/');
     long long partition, offset;
 
     if (!slash || sscanf(slash, "/%lld@%lld", &partition, &offset) != 2)
-        pipeline_abort("204 without a receipt: %.*s", TEXT_ARGS(head));
+        pipeline_abort("acknowledged without a receipt: %.100s", receipt);
     message->partition = (int32_t)partition;
     message->offset = offset;
 }

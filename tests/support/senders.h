@@ -13,6 +13,8 @@ struct senders;
 
 /* Nothing is sent yet. Messages are dealt out to "device-0" … of pipeline_prepare(). */
 struct senders *senders_open(unsigned devices, unsigned connections, uint64_t seed);
+/* The same over MQTT 5 with QoS 1, a connection for each device. */
+struct senders *senders_open_mqtt(unsigned devices, uint64_t seed);
 void senders_start(struct senders *senders);
 void senders_stop(struct senders *senders); /* waits for the answers that still come */
 /* Sends everything unanswered again until each message was acknowledged. Stopped. */
