@@ -243,7 +243,7 @@ static void mqtt_slice_run(struct senders *senders)
 
 static void connect_build(void *context, unsigned connection, struct picket_mqtt_connect *out)
 {
-    static char device[32], user[64];
+    static char device[32], user[96];
     struct senders *senders = context;
 
     snprintf(device, sizeof device, "device-%u", connection);
