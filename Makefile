@@ -154,7 +154,7 @@ $(BUILD)/picket-agent: $(BUILD)/programs/picket_agent.o $(call present,$(USES_ag
 
 SUPPORT = $(call objects,tests/support)
 define unit_rule
-$(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(call objects,tests/support) $(call present,$(USES_$(1)) runtime)
+$(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(call objects,tests/support) $(call present,$(USES_$(1)) runtime wire)
 	@echo "  LD $$@"
 	@$$(LINK) -o $$@ $$^ $$(CHECK_LIBS) $$(SERVER_LIBS)
 endef
