@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "query/device_key.h"
-#include "query/device_path.h"
+#include "query/device_credential.h"
 #include "wire/limits.h"
 
 /* What a body asks to make. */
@@ -19,55 +18,75 @@ static enum status wish_read(const struct request *request, struct wish *out, st
 static enum status wish_insert(const struct request *request, const struct wish *wish, struct reply *reply,
                                struct problem *why);
 static enum status parent_check(const struct request *request, const struct wish *wish, struct problem *why);
-static enum status credential_put(const struct query *query, const struct request *request, const char *const identity[3],
-                                  const struct device_keys *keys, struct problem *why);
-static enum status credential_get(const struct query *query, const struct request *request, const struct device_path *path,
-                                  struct device_keys *out, struct problem *why);
 static enum status device_host(const struct query *query, const struct request *request, const char *workspace,
                                const char **out, struct problem *why);
 static void connection_string(const char *host, const char *device, const char *module, const struct device_key *key,
+                              const struct request *request, struct reply *reply);
+static void credential_answer(const struct device_path *path, const char *host, const struct device_credential *credential,
                               const struct request *request, struct reply *reply);
 static enum status status_change(const struct request *request, struct reply *reply, const char *status_wanted,
                                  const char *action, struct problem *why);
 
 ROUTE_HANDLER(devices_create)
 {
-    static const char *const members[] = {"id", "workspace", "primary_key", "secondary_key", NULL};
+    static const char *const members[] = {"id", "workspace", DEVICE_CREDENTIAL_MEMBERS, NULL};
     const char *host = NULL;
-    struct device_keys keys;
+    struct device_credential credential;
     struct wish wish;
 
     enum status status = request_members(request, members, why);
     if (!status)
         status = wish_read(request, &wish, why);
     if (!status)
-        status = device_key_wanted(request, "primary_key", &keys.primary, why);
-    if (!status)
-        status = device_key_wanted(request, "secondary_key", &keys.secondary, why);
+        status = device_credential_wanted(request, &credential, why);
     if (!status && *wish.module)
         status = parent_check(request, &wish, why);
     if (!status)
         status = wish_insert(request, &wish, reply, why);
     if (!status) {
         const char *const identity[] = {wish.workspace_text, wish.device, wish.module};
-        status = credential_put(query, request, identity, &keys, why);
+        status = device_credential_put(query, request, identity, &credential, why);
     }
     if (!status)
         status = device_host(query, request, wish.workspace_text, &host, why);
     if (!status)
-        status = request_audit(request, wish.workspace, "device.create", arena_string(request->arena, wish.id), NULL, why);
+        status = request_audit(request, wish.workspace, "device.create", arena_string(request->arena, wish.id),
+                               json_pack("{s:s}", "authentication", device_credential_name(&credential)), why);
     if (!status) {
+        const struct device_path path = {.device = wish.device, .module = wish.module, .workspace_name = wish.workspace_name,
+                                         .status = "enabled", .name = arena_string(request->arena, wish.id)};
         reply_code(reply, 201);
-        reply_open_object(reply, NULL);
-        reply_text(reply, "id", wish.id);
-        reply_string(reply, "workspace", wish.workspace_name);
-        reply_string(reply, "status", "enabled");
-        reply_string(reply, "primary_key", keys.primary.text);
-        reply_string(reply, "secondary_key", keys.secondary.text);
-        connection_string(host, wish.device, wish.module, &keys.primary, request, reply);
-        reply_close_object(reply);
+        credential_answer(&path, host, &credential, request, reply);
     }
-    secret_wipe(&keys, sizeof keys);
+    secret_wipe(&credential, sizeof credential);
+    return status;
+}
+
+/* Of another kind or of the same: what it had counts no more, and connections that it let in end. */
+ROUTE_HANDLER(devices_authenticate)
+{
+    static const char *const members[] = {DEVICE_CREDENTIAL_MEMBERS, NULL};
+    const char *host = NULL;
+    struct device_path path;
+    struct device_credential credential;
+
+    enum status status = request_members(request, members, why);
+    if (!status)
+        status = device_credential_wanted(request, &credential, why);
+    if (!status)
+        status = device_path_find(request, &path, reply, why);
+    if (!status) {
+        const char *const identity[] = {path.workspace, path.device, path.module};
+        status = device_credential_put(query, request, identity, &credential, why);
+    }
+    if (!status)
+        status = device_host(query, request, path.workspace, &host, why);
+    if (!status)
+        status = request_audit(request, path.workspace_id, "device.authentication", path.name,
+                               json_pack("{s:s}", "authentication", device_credential_name(&credential)), why);
+    if (!status)
+        credential_answer(&path, host, &credential, request, reply);
+    secret_wipe(&credential, sizeof credential);
     return status;
 }
 
@@ -117,7 +136,7 @@ ROUTE_HANDLER(devices_rotate_key)
     static const char *const members[] = {"key", NULL};
     const char *which = NULL, *host = NULL;
     struct device_path path;
-    struct device_keys keys;
+    struct device_credential credential;
 
     enum status status = request_members(request, members, why);
     if (!status)
@@ -129,30 +148,24 @@ ROUTE_HANDLER(devices_rotate_key)
     if (!status)
         status = device_path_find(request, &path, reply, why);
     if (!status)
-        status = credential_get(query, request, &path, &keys, why);
+        status = device_credential_get(query, request, &path, &credential, why);
+    if (!status && credential.kind != DEVICE_CREDENTIAL_SAS)
+        status = problem_set(why, STATUS_REJECT, "the device %.300s shows a certificate: it has no keys", path.name);
     if (status)
         return status;
     if (primary)
-        device_key_random(&keys.primary);
+        device_key_random(&credential.keys.primary);
     if (secondary)
-        device_key_random(&keys.secondary);
+        device_key_random(&credential.keys.secondary);
     const char *const identity[] = {path.workspace, path.device, path.module};
-    status = credential_put(query, request, identity, &keys, why);
+    status = device_credential_put(query, request, identity, &credential, why);
     if (!status)
         status = device_host(query, request, path.workspace, &host, why);
     if (!status)
         status = request_audit(request, path.workspace_id, "device.rotate-key", path.name, json_pack("{s:s}", "key", which), why);
-    if (!status) {
-        reply_open_object(reply, NULL);
-        reply_string(reply, "id", path.name);
-        reply_string(reply, "workspace", path.workspace_name);
-        reply_string(reply, "status", path.status);
-        reply_string(reply, "primary_key", keys.primary.text);
-        reply_string(reply, "secondary_key", keys.secondary.text);
-        connection_string(host, path.device, path.module, &keys.primary, request, reply);
-        reply_close_object(reply);
-    }
-    secret_wipe(&keys, sizeof keys);
+    if (!status)
+        credential_answer(&path, host, &credential, request, reply);
+    secret_wipe(&credential, sizeof credential);
     return status;
 }
 
@@ -162,25 +175,27 @@ ROUTE_HANDLER(devices_connection_string)
     static const char *const words[] = {"primary", "secondary", NULL};
     const char *which = NULL, *host = NULL;
     struct device_path path;
-    struct device_keys keys;
+    struct device_credential credential;
 
     enum status status = request_word(request, "key", words, &which, why);
     if (!status)
         status = device_path_find(request, &path, reply, why);
     if (!status)
-        status = credential_get(query, request, &path, &keys, why);
+        status = device_credential_get(query, request, &path, &credential, why);
     if (status)
         return status;
+    const struct device_keys *keys = credential.kind == DEVICE_CREDENTIAL_SAS ? &credential.keys : NULL;
     bool secondary = which && strcmp(which, "secondary") == 0;
     status = device_host(query, request, path.workspace, &host, why);
     if (!status)
         status = request_audit(request, path.workspace_id, "device.connection-string", path.name, NULL, why);
     if (!status) {
         reply_open_object(reply, NULL);
-        connection_string(host, path.device, path.module, secondary ? &keys.secondary : &keys.primary, request, reply);
+        connection_string(host, path.device, path.module, !keys ? NULL : secondary ? &keys->secondary : &keys->primary, request,
+                          reply);
         reply_close_object(reply);
     }
-    secret_wipe(&keys, sizeof keys);
+    secret_wipe(&credential, sizeof credential);
     return status;
 }
 
@@ -242,40 +257,6 @@ static enum status wish_insert(const struct request *request, const struct wish 
     return status;
 }
 
-static enum status credential_put(const struct query *query, const struct request *request, const char *const identity[3],
-                                  const struct device_keys *keys, struct problem *why)
-{
-    static const char put[] =
-        "INSERT INTO picket.credential (workspace_id, device_id, module_id, kind, sealed_primary, sealed_secondary)"
-        " VALUES ($1::int, $2, $3, 'sas', $4::bytea, $5::bytea)"
-        " ON CONFLICT (workspace_id, device_id, module_id, kind) DO UPDATE SET sealed_primary = excluded.sealed_primary,"
-        " sealed_secondary = excluded.sealed_secondary, changed_at = now()";
-    const char *const parameters[] = {identity[0], identity[1], identity[2], device_key_seal(query, request, &keys->primary),
-                                      device_key_seal(query, request, &keys->secondary)};
-
-    return request_query(request, put, parameters, 5, NULL, why);
-}
-
-/* Locked: two rotations at once would otherwise undo each other. */
-static enum status credential_get(const struct query *query, const struct request *request, const struct device_path *path,
-                                  struct device_keys *out, struct problem *why)
-{
-    static const char get[] = "SELECT sealed_primary, sealed_secondary FROM picket.credential WHERE workspace_id = $1::int"
-                              " AND device_id = $2 AND module_id = $3 AND kind = 'sas' FOR UPDATE";
-    const char *const parameters[] = {path->workspace, path->device, path->module};
-    struct db_rows *rows = NULL;
-
-    enum status status = request_query(request, get, parameters, 3, &rows, why);
-    if (!status && db_rows_count(rows) == 0)
-        status = problem_set(why, STATUS_REJECT, "the device %.300s has no keys", path->name);
-    if (!status)
-        status = device_key_open(query, db_bytea(rows, 0, 0, request->arena), &out->primary, why);
-    if (!status)
-        status = device_key_open(query, db_bytea(rows, 0, 1, request->arena), &out->secondary, why);
-    db_rows_free(rows);
-    return status;
-}
-
 /* The host is the workspace's first own name, since a token for another one leads to another workspace; with the port that
  * the setting names. */
 static enum status device_host(const struct query *query, const struct request *request, const char *workspace,
@@ -293,13 +274,27 @@ static enum status device_host(const struct query *query, const struct request *
     return status;
 }
 
+/* Without a key it is for a device that shows a certificate, as Azure's SDKs have it. */
 static void connection_string(const char *host, const char *device, const char *module, const struct device_key *key,
                               const struct request *request, struct reply *reply)
 {
-    char *text = arena_format(request->arena, "HostName=%s;DeviceId=%s;%s%s%sSharedAccessKey=%s", host, device,
-                              *module ? "ModuleId=" : "", module, *module ? ";" : "", key->text);
+    char *text = arena_format(request->arena, "HostName=%s;DeviceId=%s;%s%s%s%s%s", host, device, *module ? "ModuleId=" : "",
+                              module, *module ? ";" : "", key ? "SharedAccessKey=" : "x509=true", key ? key->text : "");
     reply_string(reply, "connection_string", text);
     secret_wipe(text, strlen(text));
+}
+
+static void credential_answer(const struct device_path *path, const char *host, const struct device_credential *credential,
+                              const struct request *request, struct reply *reply)
+{
+    reply_open_object(reply, NULL);
+    reply_string(reply, "id", path->name);
+    reply_string(reply, "workspace", path->workspace_name);
+    reply_string(reply, "status", path->status);
+    device_credential_write(credential, reply);
+    connection_string(host, path->device, path->module,
+                      credential->kind == DEVICE_CREDENTIAL_SAS ? &credential->keys.primary : NULL, request, reply);
+    reply_close_object(reply);
 }
 
 /* A device takes its modules with it: who locks out a stolen device means all that speaks from it. */

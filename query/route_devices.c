@@ -1,6 +1,6 @@
 #include "query/routes.h"
 
-#include "query/device_path.h"
+#include "query/device_credential.h"
 
 #define LIST_FIELDS 3
 #define LEDGER_ROWS_MAX 200
@@ -84,7 +84,9 @@ ROUTE_HANDLER(devices_show)
     reply_identity(reply, "id", text_of(path.device), text_of(path.module));
     reply_string(reply, "workspace", path.workspace_name);
     reply_string(reply, "status", path.status);
-    status = activity_write(request, &path, reply, why);
+    status = device_credential_show(request, &path, reply, why);
+    if (!status)
+        status = activity_write(request, &path, reply, why);
     if (!status)
         status = connection_write(request, &path, reply, why);
     if (!status)

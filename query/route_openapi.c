@@ -11,6 +11,7 @@
 #define TEXT_SCHEMA "{\"type\":\"string\"}"
 #define NUMBER_SCHEMA "{\"type\":\"integer\"}"
 #define TIME_SCHEMA "{\"type\":\"string\",\"format\":\"date-time\",\"nullable\":true}"
+#define THUMBPRINT_SCHEMA "{\"type\":\"string\",\"description\":\"SHA-1 or SHA-256 of the certificate in DER, as hex\"}"
 #define TEXTS_SCHEMA "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}"
 #define ANY_OBJECT "{\"type\":\"object\",\"additionalProperties\":true}"
 #define OBJECT(members) "{\"type\":\"object\",\"properties\":{" members "}}"
@@ -23,6 +24,10 @@
 #define DEVICE_COUNTS \
     ",\"created_at\":" TIME_SCHEMA ",\"last_seen_at\":" TIME_SCHEMA ",\"message_count\":" NUMBER_SCHEMA \
     ",\"event_count\":" NUMBER_SCHEMA ",\"refused_count\":" NUMBER_SCHEMA
+#define CREDENTIAL_NEW                                                                                                    \
+    "\"authentication\":{\"type\":\"string\",\"enum\":[\"sas\",\"thumbprint\",\"authority\"],\"default\":\"sas\"}"               \
+    ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA ",\"primary_thumbprint\":" THUMBPRINT_SCHEMA      \
+    ",\"secondary_thumbprint\":" THUMBPRINT_SCHEMA
 #define LETTER_HEAD \
     "\"id\":" NUMBER_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA ",\"module\":" TEXT_SCHEMA \
     ",\"received_at\":" TIME_SCHEMA ",\"written_at\":" TIME_SCHEMA ",\"state\":" TEXT_SCHEMA ",\"reason\":" TEXT_SCHEMA \
@@ -35,12 +40,15 @@ static const struct {
 } schemas[] = {
     {"Error", OBJECT("\"error\":" OBJECT("\"code\":" TEXT_SCHEMA ",\"message\":" TEXT_SCHEMA))},
     {"DeviceList", PAGE_OF("devices", OBJECT(DEVICE_HEAD DEVICE_COUNTS))},
-    {"DeviceNew", BODY("\"id\"", "\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"primary_key\":" TEXT_SCHEMA
-                                 ",\"secondary_key\":" TEXT_SCHEMA)},
-    {"DeviceKeys", OBJECT(DEVICE_HEAD ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA
-                                      ",\"connection_string\":" TEXT_SCHEMA)},
+    {"DeviceNew", BODY("\"id\"", "\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA "," CREDENTIAL_NEW)},
+    {"DeviceAuthentication", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" CREDENTIAL_NEW "}}"},
+    {"DeviceKeys", OBJECT(DEVICE_HEAD ",\"authentication\":" TEXT_SCHEMA ",\"primary_key\":" TEXT_SCHEMA
+                                      ",\"secondary_key\":" TEXT_SCHEMA ",\"primary_thumbprint\":" TEXT_SCHEMA
+                                      ",\"secondary_thumbprint\":" NULLABLE("string") ",\"connection_string\":" TEXT_SCHEMA)},
     {"Device",
      OBJECT(DEVICE_HEAD DEVICE_COUNTS
+            ",\"authentication\":" NULLABLE("string") ",\"primary_thumbprint\":" TEXT_SCHEMA
+            ",\"secondary_thumbprint\":" NULLABLE("string")
             ",\"changed_at\":" TIME_SCHEMA ",\"first_seen_at\":" TIME_SCHEMA ",\"resend_count\":" NUMBER_SCHEMA
             ",\"departure_count\":" NUMBER_SCHEMA ",\"dead_count\":" NUMBER_SCHEMA ",\"refused\":" ANY_OBJECT
             ",\"agent_version\":" NULLABLE("string") ",\"messages_per_second\":" NULLABLE("integer")
@@ -108,6 +116,16 @@ static const struct {
                                ",\"status\":" TEXT_SCHEMA)},
     {"DeriveKey", BODY("\"registration_id\"", "\"registration_id\":" TEXT_SCHEMA)},
     {"DerivedKey", OBJECT("\"id_scope\":" TEXT_SCHEMA ",\"registration_id\":" TEXT_SCHEMA ",\"key\":" TEXT_SCHEMA)},
+    {"AuthorityList", PAGE_OF("authorities", REFERENCE("Authority"))},
+    {"Authority", OBJECT("\"name\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA
+                         ",\"status\":{\"type\":\"string\",\"enum\":[\"unverified\",\"verified\",\"disabled\"]},\"subject\":" TEXT_SCHEMA
+                         ",\"sha256\":" TEXT_SCHEMA ",\"not_before\":" TIME_SCHEMA ",\"not_after\":" TIME_SCHEMA
+                         ",\"verification_code\":" TEXT_SCHEMA ",\"verified_at\":" TIME_SCHEMA ",\"crl_this_update\":" TIME_SCHEMA
+                         ",\"crl_next_update\":" TIME_SCHEMA ",\"crl_count\":" NULLABLE("integer") ",\"created_at\":" TIME_SCHEMA)},
+    {"AuthorityNew", BODY("\"name\",\"certificate\"", "\"name\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA
+                                                        ",\"certificate\":" TEXT_SCHEMA)},
+    {"CertificateProof", BODY("\"certificate\"", "\"certificate\":" TEXT_SCHEMA)},
+    {"RevocationList", BODY("\"crl\"", "\"crl\":" TEXT_SCHEMA)},
     {"EventList", PAGE_OF("events", REFERENCE("Event"))},
     {"Event", OBJECT("\"id\":" TEXT_SCHEMA ",\"event_id\":" NULLABLE("string") ",\"message\":" TEXT_SCHEMA
                      ",\"workspace\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA ",\"module\":" TEXT_SCHEMA

@@ -29,6 +29,8 @@ static void both_fill(void)
         " SELECT workspace_id, 'r', 'r', '\\x00', '\\x00' FROM picket.workspace",
         "INSERT INTO picket.registration (workspace_id, registration_id, device_id, operation_id, substatus)"
         " SELECT workspace_id, 'r', 'r', 'o', 's' FROM picket.workspace",
+        "INSERT INTO picket.certificate_authority (workspace_id, name, certificate, sha256, subject, not_before, not_after,"
+        " verification_code) SELECT workspace_id, 'ca', 'c', sha256('c'), 's', now(), now(), 'v' FROM picket.workspace",
         "INSERT INTO picket.alert (workspace_id, device_id, rule_id, severity, title, first_seen_at, last_seen_at)"
         " SELECT workspace_id, device_id, 'rule', 'Low', 'whose: ' || workspace_id, now(), now() FROM picket.device",
         "INSERT INTO picket.message (workspace_id, device_id, message_key, received_at, bus_topic_id, bus_partition,"
@@ -62,6 +64,7 @@ START_TEST(no_list_shows_another_workspace)
     all_from(get(a, "/v1/events"), "events", "default", 6);
     all_from(get(a, "/v1/dead-letters"), "dead_letters", "default", 2);
     all_from(get(a, "/v1/alerts"), "alerts", "default", 2);
+    all_from(get(a, "/v1/authorities"), "authorities", "default", 1);
     ck_assert_uint_eq(count_in(get(a, "/v1/workspaces"), "workspaces"), 1);
     all_from(get(a, "/v1/audit"), "audit", "default", 1);
     const json_t *status = get(a, "/v1/status");
@@ -164,8 +167,10 @@ static const struct {
 } readable[] = {
     {"alert", "workspace_id", NULL},
     {"audit", "workspace_id", NULL},
+    {"certificate_authority", "workspace_id", NULL},
     {"cloud_message", "workspace_id", NULL},
     {"configuration", "workspace_id", NULL},
+    {"credential", "workspace_id", NULL},
     {"dead_letter", "workspace_id", NULL},
     {"device", "workspace_id", NULL},
     {"device_activity", "workspace_id", NULL},
@@ -258,6 +263,7 @@ START_TEST(the_reading_role_cannot_reach_around_the_policies)
     static const char *const refused[] = {
         "SELECT digest FROM picket.token",
         "SELECT * FROM picket.credential",
+        "SELECT sealed_primary FROM picket.credential",
         "UPDATE picket.device SET status = 'disabled'",
         "DELETE FROM picket.raw_event",
         "INSERT INTO picket.audit (audit_id, workspace_id, at, actor, action, target, hash)"
