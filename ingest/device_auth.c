@@ -27,6 +27,12 @@ struct check {
 
 static enum status address(struct check *check);
 static enum status verify(struct check *check);
+static enum status certificate_verify(struct check *check);
+static bool thumbprint_known(struct check *check, const struct x509_facts *facts);
+static enum status authority_verify(struct check *check, const struct x509_chain *chain, const struct x509_facts *facts);
+static bool thumbprint_fits(const struct x509_facts *facts, const uint8_t *thumbprint, size_t count);
+static bool names_identity(const char *common_name, const struct device_auth_claim *claim);
+static void chain_digest(const struct check *check, uint8_t digest[SECRET_DIGEST_BYTES]);
 static bool signature_fits(const struct check *check, const struct roster_keys *keys);
 static void key_digest(const struct device_auth *auth, const uint8_t *key, size_t count, uint8_t digest[SECRET_DIGEST_BYTES]);
 static void token_digest(const struct check *check, uint8_t digest[SECRET_DIGEST_BYTES]);
@@ -71,10 +77,9 @@ void device_auth_check(struct device_auth *auth, const struct device_auth_claim 
         return;
     }
     out->verdict = DEVICE_AUTH_UNFIT;
-    if (address(&check) || verify(&check))
+    if (!claim->token.count && claim->chain_count ? certificate_verify(&check) : address(&check) || verify(&check))
         return;
     out->verdict = DEVICE_AUTH_PASSED;
-    out->expires_at_s = check.sas.expires_at_s;
     if (!out->entry.enabled) {
         out->verdict = DEVICE_AUTH_DISABLED;
         problem_set(&out->reason, STATUS_REJECT, "the identity is disabled");
@@ -90,6 +95,9 @@ bool device_auth_holds(struct device_auth *auth, const struct identity *identity
 
     if (!roster_find(auth->roster, identity, &entry) || !entry.enabled)
         return false;
+    if (mark->authority)
+        return entry.credential == ROSTER_AUTHORITY &&
+               authorities_hold(roster_authorities(auth->roster), mark->authority, &mark->revocable);
     if (entry.generation == mark->generation)
         return true;
     if (!roster_keys(auth->roster, identity, entry.generation, &keys))
@@ -111,7 +119,7 @@ bool device_auth_keys(struct device_auth *auth, const struct identity *identity,
 {
     struct roster_entry entry;
 
-    return roster_find(auth->roster, identity, &entry) && entry.enabled &&
+    return roster_find(auth->roster, identity, &entry) && entry.enabled && entry.credential == ROSTER_SAS &&
            roster_keys(auth->roster, identity, entry.generation, out) && out->primary_count;
 }
 
@@ -129,7 +137,7 @@ static enum status address(struct check *check)
     enum status status = STATUS_REJECT;
 
     if (!claim->token.count)
-        problem_set(&out->reason, STATUS_REJECT, "there is no Authorization header");
+        problem_set(&out->reason, STATUS_REJECT, "there is neither a token nor a certificate");
     else
         status = sas_parse(claim->token, &check->sas, &out->reason);
     struct text host = status ? host_without_port(claim->host) : sas_host(&check->sas);
@@ -160,7 +168,10 @@ static enum status verify(struct check *check)
         return problem_set(&out->reason, STATUS_REJECT, "the token is for another resource: %.*s",
                            TEXT_ARGS(check->sas.resource));
     metric_add(&ingest_metrics.auth_checks, 1);
-    if (out->enrolled) {
+    int64_t last_s = INT64_MAX - SAS_TOLERANCE_S;
+    out->expires_at_s = (check->sas.expires_at_s < last_s ? check->sas.expires_at_s : last_s) + SAS_TOLERANCE_S;
+    bool has_keys = out->enrolled && out->entry.credential == ROSTER_SAS; /* a thumbprint is no key: everybody sees it */
+    if (has_keys) {
         token_digest(check, digest);
         if (!claim->connects && token_cache_has(check->auth->cache, digest, check->now_s)) {
             metric_add(&ingest_metrics.auth_cache_hits, 1);
@@ -173,11 +184,11 @@ static enum status verify(struct check *check)
     secret_wipe(&keys, sizeof keys);
     if (!out->enrolled)
         return problem_set(&out->reason, STATUS_REJECT, "no such identity is enrolled");
+    if (!has_keys)
+        return problem_set(&out->reason, STATUS_REJECT, "the identity shows a certificate, so no token fits it");
     if (!fits)
         return problem_set(&out->reason, STATUS_REJECT, "the token is signed with none of the identity's keys");
-    int64_t last_s = INT64_MAX - SAS_TOLERANCE_S;
-    token_cache_add(check->auth->cache, digest,
-                    (check->sas.expires_at_s < last_s ? check->sas.expires_at_s : last_s) + SAS_TOLERANCE_S);
+    token_cache_add(check->auth->cache, digest, out->expires_at_s);
     return STATUS_OK;
 }
 
@@ -192,12 +203,125 @@ static bool signature_fits(const struct check *check, const struct roster_keys *
                                    has_primary ? keys->primary_count : sizeof no_key);
     bool secondary = sas_signed_with(&check->sas, has_secondary ? keys->secondary : no_key,
                                      has_secondary ? keys->secondary_count : sizeof no_key);
-    check->out->mark.generation = check->out->entry.generation;
+    check->out->mark = (struct device_auth_mark){.generation = check->out->entry.generation};
     if (check->claim->connects && has_primary && primary)
         key_digest(check->auth, keys->primary, keys->primary_count, check->out->mark.key);
     else if (check->claim->connects && has_secondary && secondary)
         key_digest(check->auth, keys->secondary, keys->secondary_count, check->out->mark.key);
     return (has_primary && primary) || (has_secondary && secondary);
+}
+
+/* By its thumbprint where the host leads to an identity that has it, and else by the word of an authority. */
+static enum status certificate_verify(struct check *check)
+{
+    struct device_auth_result *out = check->out;
+    const struct device_auth_claim *claim = check->claim;
+    uint8_t digest[SECRET_DIGEST_BYTES];
+    struct x509_chain *chain = NULL;
+    struct x509_facts facts;
+
+    metric_add(&ingest_metrics.auth_checks, 1);
+    out->in_workspace = roster_workspace_of_host(check->auth->roster, host_without_port(claim->host), &out->workspace);
+    uint32_t of_host = out->in_workspace ? out->workspace.workspace : 0;
+    check->identity = (struct identity){of_host, claim->device, claim->module};
+    out->enrolled = out->in_workspace && roster_find(check->auth->roster, &check->identity, &out->entry);
+    chain_digest(check, digest);
+    if (out->enrolled && !claim->connects && token_cache_has(check->auth->cache, digest, check->now_s)) {
+        metric_add(&ingest_metrics.auth_cache_hits, 1);
+        return STATUS_OK;
+    }
+    enum status status = x509_chain_read(claim->chain, claim->chain_count, &chain, &out->reason);
+    if (status)
+        return status;
+    x509_chain_facts(chain, &facts);
+    status = thumbprint_known(check, &facts) ? x509_chain_in_time(chain, check->now_s, &out->reason)
+                                             : authority_verify(check, chain, &facts);
+    x509_chain_free(chain);
+    if (!status && out->workspace.workspace == of_host)
+        token_cache_add(check->auth->cache, digest, out->expires_at_s);
+    return status;
+}
+
+static bool thumbprint_known(struct check *check, const struct x509_facts *facts)
+{
+    struct device_auth_result *out = check->out;
+    struct roster_keys known;
+
+    if (!out->enrolled || out->entry.credential != ROSTER_THUMBPRINT ||
+        !roster_keys(check->auth->roster, &check->identity, out->entry.generation, &known))
+        return false;
+    out->mark = (struct device_auth_mark){.generation = out->entry.generation};
+    out->expires_at_s = facts->not_after_s;
+    if (thumbprint_fits(facts, known.primary, known.primary_count))
+        key_digest(check->auth, known.primary, known.primary_count, out->mark.key);
+    else if (thumbprint_fits(facts, known.secondary, known.secondary_count))
+        key_digest(check->auth, known.secondary, known.secondary_count, out->mark.key);
+    else
+        return false;
+    return true;
+}
+
+/* The chain is judged before anybody is looked for: the time it takes tells nobody which devices exist. */
+static enum status authority_verify(struct check *check, const struct x509_chain *chain, const struct x509_facts *facts)
+{
+    struct device_auth_result *out = check->out;
+    struct roster *roster = check->auth->roster;
+    struct authority_match match;
+
+    enum status status = authorities_verify(roster_authorities(roster), chain, check->now_s, &match, &out->reason);
+    if (status && out->enrolled && out->entry.credential == ROSTER_SAS)
+        problem_set(&out->reason, STATUS_REJECT, "the identity signs tokens, so no certificate fits it");
+    if (status && out->enrolled && out->entry.credential == ROSTER_THUMBPRINT)
+        problem_set(&out->reason, STATUS_REJECT, "the certificate %s has none of the identity's thumbprints", facts->subject);
+    if (status)
+        return status;
+    if (!roster_workspace_find(roster, match.workspace, &out->workspace))
+        return problem_set(&out->reason, STATUS_REJECT, "the workspace of the authority is gone");
+    out->in_workspace = true;
+    check->identity.workspace = match.workspace;
+    out->enrolled = roster_find(roster, &check->identity, &out->entry);
+    if (!names_identity(facts->common_name, check->claim))
+        return problem_set(&out->reason, STATUS_REJECT, "the certificate is for another: %s", facts->subject);
+    if (!out->enrolled)
+        return problem_set(&out->reason, STATUS_REJECT, "no such identity is enrolled");
+    if (out->entry.credential != ROSTER_AUTHORITY)
+        return problem_set(&out->reason, STATUS_REJECT, "the identity was not enrolled for certificates of an authority");
+    out->mark = (struct device_auth_mark){.generation = out->entry.generation, .authority = match.id,
+                                          .revocable = match.path.revocable};
+    out->expires_at_s = match.path.valid_until_s;
+    return STATUS_OK;
+}
+
+static bool thumbprint_fits(const struct x509_facts *facts, const uint8_t *thumbprint, size_t count)
+{
+    return (count == sizeof facts->sha1 && secret_equal(facts->sha1, thumbprint, count)) ||
+           (count == sizeof facts->sha256 && secret_equal(facts->sha256, thumbprint, count));
+}
+
+/* Its common name is the device's id, or device/module; case counts, as in ids. */
+static bool names_identity(const char *common_name, const struct device_auth_claim *claim)
+{
+    struct text device, module = text_cut(text_of(common_name), '/', &device);
+
+    return text_equal(device, claim->device) && text_equal(module, claim->module) &&
+           (module.bytes != NULL) == (claim->module.count > 0);
+}
+
+/* Whatever the authorities become, what they vouched for is asked anew. */
+static void chain_digest(const struct check *check, uint8_t digest[SECRET_DIGEST_BYTES])
+{
+    const struct device_auth_claim *claim = check->claim;
+    const struct identity *identity = &check->identity;
+    uint64_t generations[] = {check->out->enrolled ? check->out->entry.generation : 0,
+                              authorities_changes(roster_authorities(check->auth->roster)), identity->workspace};
+    struct text parts[3 + X509_CHAIN_MAX] = {
+        identity->device, identity->module, {(const char *)generations, sizeof generations},
+    };
+    size_t count = 3;
+
+    for (size_t i = 0; i < claim->chain_count && i < X509_CHAIN_MAX; i++)
+        parts[count++] = claim->chain[i];
+    secret_digest(parts, count, &check->auth->digest_key, digest);
 }
 
 static void key_digest(const struct device_auth *auth, const uint8_t *key, size_t count, uint8_t digest[SECRET_DIGEST_BYTES])

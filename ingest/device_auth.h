@@ -5,7 +5,10 @@
 #include "runtime/secret.h"
 
 /* Credential → identity, or a reason. What a stranger is told depends on the verdict alone: an unknown device, a wrong
- * key and an expired token look and take the same. The reason is for the log and for the device's owner. */
+ * key and an expired token look and take the same. The reason is for the log and for the device's owner.
+ *
+ * A token names its workspace by the host in its resource. A certificate that an authority vouches for belongs to the
+ * authority's workspace, whatever host was called; one that is known by its thumbprint to that of the host. */
 struct device_auth;
 
 enum device_auth_verdict {
@@ -21,12 +24,16 @@ struct device_auth_claim {
     struct text device, module; /* whom the sender says it is; valid ids */
     bool connects;              /* it opens a connection: a token has to be for the host that the sender named, and
                                    `mark` is wanted */
+    const struct text *chain; /* certificates in DER, the leaf first, whose key the sender has: for want of a token */
+    size_t chain_count;
 };
 
 /* What let a connection in, so that it can be ended when that goes. */
 struct device_auth_mark {
     uint64_t generation;              /* of the roster's entry */
-    uint8_t key[SECRET_DIGEST_BYTES]; /* digest of the key */
+    uint8_t key[SECRET_DIGEST_BYTES]; /* digest of the key or of the thumbprint */
+    int64_t authority;                /* that vouched for the certificate; 0: none was needed */
+    struct x509_serial revocable;     /* of the certificate that this authority issued */
 };
 
 struct device_auth_result {
@@ -35,7 +42,7 @@ struct device_auth_result {
     bool in_workspace;                 /* `workspace` is known */
     struct roster_workspace workspace; /* the one that the claim addresses */
     struct roster_entry entry;         /* when enrolled */
-    int64_t expires_at_s;              /* when passed: what holds a connection open must end it then */
+    int64_t expires_at_s;              /* when passed, and it connects: the connection must end then */
     struct device_auth_mark mark;      /* when passed, and wanted */
     struct problem reason;             /* unless passed */
 };
@@ -47,10 +54,11 @@ void device_auth_free(struct device_auth *take_auth);
 void device_auth_check(struct device_auth *auth, const struct device_auth_claim *claim, int64_t now_us,
                        struct device_auth_result *out);
 
-/* Whether who was let in by `mark` may stay: the identity is still enabled, and has the key still. `mark` is brought up
- * to date. Any thread. */
+/* Whether who was let in by `mark` may stay: the identity is still enabled and has the key or thumbprint still, or the
+ * authority is still trusted and has not revoked the certificate. `mark` is brought up to date. Any thread. */
 bool device_auth_holds(struct device_auth *auth, const struct identity *identity, struct device_auth_mark *mark);
-/* The keys of an identity that is enabled, for the caller to wipe. False: there is none such, or it has none. */
+/* The keys of an identity that is enabled, for the caller to wipe. False: there is none such, or it has none, as those
+ * that show a certificate. */
 bool device_auth_keys(struct device_auth *auth, const struct identity *identity, struct roster_keys *out);
 /* Moves on whenever any answer of device_auth_holds() may have become another. */
 uint64_t device_auth_changes(const struct device_auth *auth);

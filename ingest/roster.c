@@ -23,6 +23,7 @@ struct entry {
     uint32_t round; /* the reading of everything that saw it last */
     uint8_t device_count, module_count;
     uint8_t primary_count, secondary_count;
+    uint8_t credential;
     bool enabled;
     char bytes[];
 };
@@ -43,6 +44,7 @@ struct roster {
     uint64_t generations; /* given out so far; loader only */
     uint32_t round;
     struct shard shards[SHARDS];
+    struct authorities *authorities;
     pthread_rwlock_t hosts_lock;
     struct roster_host *hosts; /* sorted by name, then workspace; the names lie behind the array */
     size_t host_count;
@@ -57,7 +59,7 @@ static struct entry *entry_new(uint64_t hash, const struct identity *identity, c
 static void entry_free(struct entry *take_entry);
 static size_t entry_size(const struct entry *entry);
 static struct identity entry_identity(const struct entry *entry);
-static bool same_keys(const struct entry *a, const struct entry *b);
+static bool same_credential(const struct entry *a, const struct entry *b);
 static int host_compare(const void *a, const void *b);
 
 struct roster *roster_new(size_t entries_max)
@@ -68,6 +70,7 @@ struct roster *roster_new(size_t entries_max)
         abort();
     memset(roster, 0, sizeof *roster);
     roster->entries_max = entries_max;
+    roster->authorities = authorities_new();
     for (size_t i = 0; i < SHARDS; i++)
         pthread_rwlock_init(&roster->shards[i].lock, NULL);
     pthread_rwlock_init(&roster->hosts_lock, NULL);
@@ -86,6 +89,7 @@ void roster_free(struct roster *take_roster)
         pthread_rwlock_destroy(&shard->lock);
     }
     pthread_rwlock_destroy(&take_roster->hosts_lock);
+    authorities_free(take_roster->authorities);
     free(take_roster->hosts);
     free(take_roster);
 }
@@ -102,7 +106,12 @@ size_t roster_count(const struct roster *roster)
 
 uint64_t roster_changes(const struct roster *roster)
 {
-    return atomic_load(&roster->changes);
+    return atomic_load(&roster->changes) + authorities_changes(roster->authorities);
+}
+
+struct authorities *roster_authorities(const struct roster *roster)
+{
+    return roster->authorities;
 }
 
 bool roster_find(struct roster *roster, const struct identity *identity, struct roster_entry *out)
@@ -115,8 +124,8 @@ bool roster_find(struct roster *roster, const struct identity *identity, struct 
     size_t slot = slot_find(shard, hash, identity);
     if (shard->slots && shard->slots[slot]) {
         const struct entry *entry = shard->slots[slot];
-        *out = (struct roster_entry){entry->enabled, entry->generation, entry->messages_per_second,
-                                     entry->bytes_per_second};
+        *out = (struct roster_entry){entry->enabled, (enum roster_credential)entry->credential, entry->generation,
+                                     entry->messages_per_second, entry->bytes_per_second};
         found = true;
     }
     pthread_rwlock_unlock(&shard->lock);
@@ -174,6 +183,20 @@ bool roster_workspace_of_host(struct roster *roster, struct text host, struct ro
     return found;
 }
 
+bool roster_workspace_find(struct roster *roster, uint32_t workspace, struct roster_workspace *out)
+{
+    bool found = false;
+
+    pthread_rwlock_rdlock(&roster->hosts_lock);
+    for (size_t i = 0; i < roster->host_count && !found; i++) {
+        found = roster->hosts[i].workspace.workspace == workspace;
+        if (found)
+            *out = roster->hosts[i].workspace;
+    }
+    pthread_rwlock_unlock(&roster->hosts_lock);
+    return found;
+}
+
 enum status roster_put(struct roster *roster, const struct identity *identity, const struct roster_entry *given,
                        const struct roster_keys *keys, struct problem *why)
 {
@@ -191,7 +214,7 @@ enum status roster_put(struct roster *roster, const struct identity *identity, c
                            roster->entries_max);
     }
     entry->round = roster->round;
-    entry->generation = before && same_keys(before, entry) ? before->generation : ++roster->generations;
+    entry->generation = before && same_credential(before, entry) ? before->generation : ++roster->generations;
     pthread_rwlock_wrlock(&shard->lock);
     if (!before && (!shard->slots || (shard->count + 1) * LOAD_DENOMINATOR > (shard->mask + 1) * LOAD_NUMERATOR))
         shard_grow(shard);
@@ -357,6 +380,7 @@ static struct entry *entry_new(uint64_t hash, const struct identity *identity, c
                             .module_count = (uint8_t)identity->module.count,
                             .primary_count = (uint8_t)keys->primary_count,
                             .secondary_count = (uint8_t)keys->secondary_count,
+                            .credential = (uint8_t)given->credential,
                             .enabled = given->enabled};
     char *at = entry->bytes;
     memcpy(at, identity->device.bytes, identity->device.count);
@@ -389,9 +413,10 @@ static struct identity entry_identity(const struct entry *entry)
                              {entry->bytes + entry->device_count, entry->module_count}};
 }
 
-static bool same_keys(const struct entry *a, const struct entry *b)
+static bool same_credential(const struct entry *a, const struct entry *b)
 {
-    return a->primary_count == b->primary_count && a->secondary_count == b->secondary_count &&
+    return a->credential == b->credential && a->primary_count == b->primary_count &&
+           a->secondary_count == b->secondary_count &&
            memcmp(a->bytes + a->device_count + a->module_count, b->bytes + b->device_count + b->module_count,
                   (size_t)a->primary_count + a->secondary_count) == 0;
 }

@@ -1,10 +1,12 @@
 #ifndef PICKET_INGEST_ROSTER_H
 #define PICKET_INGEST_ROSTER_H
 
+#include "ingest/authorities.h"
 #include "ingest/identity.h"
 #include "runtime/status.h"
 
-/* The identities this process is willing to listen to, with their keys, and the workspaces by host name.
+/* The identities this process is willing to listen to, with their keys, the authorities that vouch for those that have
+ * none, and the workspaces by host name.
  *
  * Written by the loader thread alone (roster_loader.h), read by any thread: a lookup copies the small answer out under
  * one of many locks, so nobody ever sees half an entry and nothing is borrowed. */
@@ -12,9 +14,17 @@ struct roster;
 
 #define ROSTER_LIMIT_DEFAULT (-1) /* the row says nothing: the settings' limit holds */
 
+/* How an identity shows who it is, and that is the only way that counts for it. */
+enum roster_credential {
+    ROSTER_SAS,        /* tokens, signed with one of its keys */
+    ROSTER_THUMBPRINT, /* a certificate with one of its thumbprints, which stand in the place of keys */
+    ROSTER_AUTHORITY,  /* a certificate that an authority of its workspace vouches for */
+};
+
 struct roster_entry {
     bool enabled;
-    uint64_t generation; /* changes with the keys, and never comes back: what was verified before is void then */
+    enum roster_credential credential;
+    uint64_t generation; /* changes with the credential, and never comes back: what was verified before is void then */
     int64_t messages_per_second, bytes_per_second; /* 0: no limit; ROSTER_LIMIT_DEFAULT */
 };
 
@@ -34,7 +44,8 @@ void roster_free(struct roster *take_roster); /* wipes all keys */
 /* False until it was read once: until then nobody can be called unknown. */
 bool roster_loaded(const struct roster *roster);
 size_t roster_count(const struct roster *roster);
-uint64_t roster_changes(const struct roster *roster); /* moves on with every change of an identity */
+uint64_t roster_changes(const struct roster *roster); /* moves on with every change of an identity or an authority */
+struct authorities *roster_authorities(const struct roster *roster);
 
 /* False when the identity is not enrolled. */
 bool roster_find(struct roster *roster, const struct identity *identity, struct roster_entry *out);
@@ -43,6 +54,8 @@ bool roster_keys(struct roster *roster, const struct identity *identity, uint64_
 
 /* The workspace that names this host (without port, any case), else the one that names none. False: neither exists. */
 bool roster_workspace_of_host(struct roster *roster, struct text host, struct roster_workspace *out);
+/* By its number. */
+bool roster_workspace_find(struct roster *roster, uint32_t workspace, struct roster_workspace *out);
 
 /* What follows is the loader's, one thread. */
 

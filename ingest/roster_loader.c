@@ -20,12 +20,15 @@
 #define XID_SIZE 24
 #define WORKSPACES_MAX 100000
 #define HOSTS_MAX 1000000
+#define AUTHORITIES_A_TIME 20 /* with a list of half a megabyte each at most */
+#define FINGERPRINT_SIZE 33   /* MD5 in hex */
 
 /* The columns of all readings of identities. */
 #define COLUMNS                                                                                                      \
     "SELECT d.workspace_id, d.device_id, d.module_id, d.status, d.messages_per_second, d.bytes_per_second, "         \
-    "c.sealed_primary, c.sealed_secondary FROM picket.device d LEFT JOIN picket.credential c "                       \
-    "ON c.workspace_id = d.workspace_id AND c.device_id = d.device_id AND c.module_id = d.module_id AND c.kind = 'sas' "
+    "c.kind, coalesce(c.sealed_primary, c.thumbprint_primary), coalesce(c.sealed_secondary, c.thumbprint_secondary) " \
+    "FROM picket.device d LEFT JOIN picket.credential c "                                                            \
+    "ON c.workspace_id = d.workspace_id AND c.device_id = d.device_id AND c.module_id = d.module_id "
 
 struct roster_loader {
     struct db *db, *listener;
@@ -38,6 +41,7 @@ struct roster_loader {
     int64_t answered_ms; /* when the database last told us all there was */
     struct problem full; /* why an identity found no room, "" while all do */
     bool room_made;      /* one was removed after that */
+    char authorities_seen[FINGERPRINT_SIZE]; /* of those in the roster */
     struct arena arena;
 };
 
@@ -50,7 +54,13 @@ static enum status read_changes(struct roster_loader *loader, uint64_t horizon, 
 static enum status cursor_drain(struct roster_loader *loader, const char *declare, const char *const *parameters,
                                 size_t count, struct problem *why);
 static enum status workspaces_read(struct roster_loader *loader, struct problem *why);
+static enum status authorities_refresh(struct roster_loader *loader, struct problem *why);
+static enum status authorities_read(struct roster_loader *loader, struct authority *list, size_t *count, struct problem *why);
+static bool authority_row(struct roster_loader *loader, const struct db_rows *rows, size_t row, struct authority *out);
 static void row_apply(struct roster_loader *loader, const struct db_rows *rows, size_t row);
+static enum roster_credential credential_read(const struct db_rows *rows, size_t row);
+static size_t thumbprint_read(struct roster_loader *loader, const struct db_rows *rows, size_t row, int column,
+                              uint8_t out[PICKET_KEY_MAX]);
 static size_t key_open(struct roster_loader *loader, const struct identity *identity, const struct db_rows *rows,
                        size_t row, int column, uint8_t key[PICKET_KEY_MAX]);
 static void readiness_tell(struct roster_loader *loader, enum status status, const struct problem *why);
@@ -124,6 +134,8 @@ static enum status refresh(struct roster_loader *loader, struct problem *why)
     loader->schema_checked = !status;
     if (!status)
         status = workspaces_read(loader, why);
+    if (!status)
+        status = authorities_refresh(loader, why);
     if (!status && loader->cursor)
         status = horizon_read(loader, &rows, &horizon, &newest, why);
     db_rows_free(rows);
@@ -293,11 +305,91 @@ static enum status workspaces_read(struct roster_loader *loader, struct problem 
     return STATUS_OK;
 }
 
+/* They are few and change seldom, so they are read anew whenever one did. Those that are read may be newer than the
+ * fingerprint, which then differs again. */
+static enum status authorities_refresh(struct roster_loader *loader, struct problem *why)
+{
+    static const char select_fingerprint[] =
+        "SELECT coalesce(md5(string_agg(authority_id || ' ' || extract(epoch FROM changed_at), ',' ORDER BY authority_id)), '')"
+        " FROM picket.certificate_authority WHERE status = 'verified'";
+    char seen[FINGERPRINT_SIZE] = "";
+    struct db_rows *rows = NULL;
+    struct authority *list = NULL;
+    size_t count = 0;
+
+    enum status status = db_query(loader->db, select_fingerprint, NULL, 0, QUERY_MS, &rows, why);
+    if (!status)
+        snprintf(seen, sizeof seen, "%.*s", TEXT_ARGS(db_text(rows, 0, 0)));
+    db_rows_free(rows);
+    if (status || strcmp(seen, loader->authorities_seen) == 0)
+        return status;
+    list = calloc(AUTHORITIES_MAX, sizeof *list);
+    if (!list)
+        abort();
+    status = authorities_read(loader, list, &count, why);
+    if (status) {
+        authorities_list_free(list, count);
+        return status;
+    }
+    authorities_set(roster_authorities(loader->roster), list, count);
+    memcpy(loader->authorities_seen, seen, sizeof seen);
+    log_info("roster.authorities", "count=%zu", count);
+    return STATUS_OK;
+}
+
+/* `*count` also says on failure how many are in `list`. */
+static enum status authorities_read(struct roster_loader *loader, struct authority *list, size_t *count, struct problem *why)
+{
+    static const char select_authorities[] =
+        "SELECT authority_id, workspace_id, certificate, crl FROM picket.certificate_authority"
+        " WHERE status = 'verified' AND authority_id > $1::bigint ORDER BY authority_id LIMIT $2::int";
+    char last[XID_SIZE] = "0", a_time[XID_SIZE];
+    const char *parameters[] = {last, a_time};
+    size_t got = AUTHORITIES_A_TIME;
+
+    snprintf(a_time, sizeof a_time, "%d", AUTHORITIES_A_TIME);
+    while (got == AUTHORITIES_A_TIME) {
+        struct db_rows *rows = NULL;
+        enum status status = db_query(loader->db, select_authorities, parameters, 2, QUERY_MS, &rows, why);
+        if (status)
+            return status;
+        got = db_rows_count(rows);
+        for (size_t row = 0; row < got && *count < AUTHORITIES_MAX; row++)
+            *count += authority_row(loader, rows, row, &list[*count]);
+        if (got)
+            snprintf(last, sizeof last, "%lld", (long long)db_i64(rows, got - 1, 0));
+        db_rows_free(rows);
+        if (*count == AUTHORITIES_MAX) {
+            log_error("roster.authorities", "reason=\"more than %d are verified: the others let nobody in\"", AUTHORITIES_MAX);
+            break;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* False: it is no use, which the API that took it would have said as well. */
+static bool authority_row(struct roster_loader *loader, const struct db_rows *rows, size_t row, struct authority *out)
+{
+    struct problem why;
+
+    arena_clear(&loader->arena);
+    struct text certificate = db_bytea(rows, row, 2, &loader->arena);
+    struct text revocations = db_is_null(rows, row, 3) ? TEXT_NONE : db_bytea(rows, row, 3, &loader->arena);
+    out->id = db_i64(rows, row, 0);
+    out->workspace = (uint32_t)db_i64(rows, row, 1);
+    if (x509_authority_new(certificate, revocations, &out->certificate, &why) == STATUS_OK)
+        return true;
+    log_error("roster.authority", "workspace=%u authority=%lld reason=\"%s\"", (unsigned)out->workspace,
+              (long long)out->id, why.text);
+    return false;
+}
+
 static void row_apply(struct roster_loader *loader, const struct db_rows *rows, size_t row)
 {
     struct identity identity = {(uint32_t)db_i64(rows, row, 0), db_text(rows, row, 1), db_text(rows, row, 2)};
     struct text state = db_text(rows, row, 3);
     struct roster_entry entry = {.enabled = text_equal(state, TEXT("enabled")),
+                                 .credential = credential_read(rows, row),
                                  .messages_per_second = limit_read(rows, row, 4),
                                  .bytes_per_second = limit_read(rows, row, 5)};
     struct roster_keys keys;
@@ -310,11 +402,39 @@ static void row_apply(struct roster_loader *loader, const struct db_rows *rows, 
         loader->room_made = true;
         return;
     }
-    keys.primary_count = key_open(loader, &identity, rows, row, 6, keys.primary);
-    keys.secondary_count = key_open(loader, &identity, rows, row, 7, keys.secondary);
+    if (entry.credential == ROSTER_SAS) {
+        keys.primary_count = key_open(loader, &identity, rows, row, 7, keys.primary);
+        keys.secondary_count = key_open(loader, &identity, rows, row, 8, keys.secondary);
+    } else {
+        keys.primary_count = thumbprint_read(loader, rows, row, 7, keys.primary);
+        keys.secondary_count = thumbprint_read(loader, rows, row, 8, keys.secondary);
+    }
     if (roster_put(loader->roster, &identity, &entry, &keys, &full))
         loader->full = full;
     secret_wipe(&keys, sizeof keys);
+}
+
+/* An identity without a credential has one of no keys. */
+static enum roster_credential credential_read(const struct db_rows *rows, size_t row)
+{
+    struct text kind = db_text(rows, row, 6);
+
+    if (text_equal(kind, TEXT("thumbprint")))
+        return ROSTER_THUMBPRINT;
+    return text_equal(kind, TEXT("authority")) ? ROSTER_AUTHORITY : ROSTER_SAS;
+}
+
+static size_t thumbprint_read(struct roster_loader *loader, const struct db_rows *rows, size_t row, int column,
+                              uint8_t out[PICKET_KEY_MAX])
+{
+    if (db_is_null(rows, row, column))
+        return 0;
+    arena_clear(&loader->arena);
+    struct text thumbprint = db_bytea(rows, row, column, &loader->arena);
+    if (thumbprint.count != X509_SHA1_BYTES && thumbprint.count != X509_SHA256_BYTES)
+        return 0; /* the table allows no other */
+    memcpy(out, thumbprint.bytes, thumbprint.count);
+    return thumbprint.count;
 }
 
 /* Returns the length of the key; 0 when there is none or it cannot be used. */

@@ -10,7 +10,6 @@
 #include "ingest/mqtt/note.h"
 #include "ingest/mqtt/reply.h"
 #include "ingest/mqtt/topic.h"
-#include "ingest/sas.h"
 #include "runtime/clock.h"
 
 #define KEEP_DEFAULT_MS INT64_MAX /* MQTT 3.1.1 has no end for it: as long as this process lives */
@@ -143,12 +142,15 @@ static enum session_verdict connect_device(struct session *session, const struct
                                            const struct user_name *user)
 {
     struct mqtt_front_parts *parts = session_parts(session);
+    struct text chain[TLS_CHAIN_MAX];
     struct device_auth_claim claim = {
         .token = connect->has_password ? text_of_span(connect->password) : TEXT_NONE,
         .host = user->host,
         .device = user->device,
         .module = user->module,
         .connects = true,
+        .chain = chain,
+        .chain_count = session->channel.tls ? tls_chain(session->channel.tls, chain) : 0,
     };
     struct device_auth_result result;
     int64_t now_us = clock_utc_us();
@@ -175,8 +177,7 @@ static enum session_verdict connect_device(struct session *session, const struct
     session->mark = result.mark;
     session->expires_at_ms = INT64_MAX;
     if (result.expires_at_s < INT64_MAX / 2000000)
-        session->expires_at_ms = clock_monotonic_ms() + (result.expires_at_s * 1000000 - now_us) / 1000 +
-                                 SAS_TOLERANCE_S * 1000;
+        session->expires_at_ms = clock_monotonic_ms() + (result.expires_at_s * 1000000 - now_us) / 1000;
     if (!will_keep(session, connect)) {
         refuse(session, PICKET_MQTT_TOPIC_INVALID, "the topic of the will is not the identity's own");
         return SESSION_TAKEN;

@@ -63,7 +63,7 @@ static void teardown(void)
 static struct device_auth_result check_at(const char *credential, const char *device, const char *module,
                                           int64_t now_s)
 {
-    struct device_auth_claim claim = {text_of(credential), TEXT("hub.local:8443"), text_of(device), text_of(module), false};
+    struct device_auth_claim claim = {text_of(credential), TEXT("hub.local:8443"), text_of(device), text_of(module), false, NULL, 0};
     struct device_auth_result result;
 
     device_auth_check(auth, &claim, now_s * 1000000, &result);
@@ -257,7 +257,7 @@ END_TEST
 
 START_TEST(without_a_token_the_host_header_names_the_workspace)
 {
-    struct device_auth_claim claim = {TEXT_NONE, TEXT("ACME.example.com:443"), TEXT("d9"), TEXT(""), false};
+    struct device_auth_claim claim = {TEXT_NONE, TEXT("ACME.example.com:443"), TEXT("d9"), TEXT(""), false, NULL, 0};
     struct device_auth_result result;
 
     device_auth_check(auth, &claim, (int64_t)NOW_S * 1000000, &result);
@@ -322,7 +322,7 @@ START_TEST(nobody_is_unknown_before_the_roster_was_read)
 {
     struct roster *fresh = roster_new(10);
     struct device_auth *early = device_auth_new(fresh);
-    struct device_auth_claim claim = {TEXT_NONE, TEXT("h"), TEXT("d1"), TEXT(""), false};
+    struct device_auth_claim claim = {TEXT_NONE, TEXT("h"), TEXT("d1"), TEXT(""), false, NULL, 0};
     struct device_auth_result result;
 
     device_auth_check(early, &claim, 0, &result);
@@ -334,7 +334,7 @@ END_TEST
 
 static enum device_auth_verdict connects(const char *host, const char *credential, struct device_auth_mark *mark)
 {
-    struct device_auth_claim claim = {text_of(credential), text_of(host), TEXT("d1"), TEXT(""), true};
+    struct device_auth_claim claim = {text_of(credential), text_of(host), TEXT("d1"), TEXT(""), true, NULL, 0};
     struct device_auth_result result;
 
     device_auth_check(auth, &claim, NOW_S * INT64_C(1000000), &result);

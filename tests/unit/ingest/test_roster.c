@@ -103,6 +103,25 @@ START_TEST(generation_changes_with_the_keys_and_never_comes_back)
 }
 END_TEST
 
+START_TEST(credential_of_another_kind_is_another_also_with_the_same_bytes)
+{
+    struct identity identity = {1, TEXT("d1"), TEXT("")};
+    struct roster_entry given = {.enabled = true}, before, after;
+    struct roster_keys keys = {.primary_count = 32}, found;
+
+    ck_assert_int_eq(roster_put(roster, &identity, &given, &keys, &why), STATUS_OK);
+    ck_assert(roster_find(roster, &identity, &before));
+    ck_assert_int_eq(before.credential, ROSTER_SAS);
+    given.credential = ROSTER_THUMBPRINT;
+    ck_assert_int_eq(roster_put(roster, &identity, &given, &keys, &why), STATUS_OK);
+    ck_assert(roster_find(roster, &identity, &after));
+    ck_assert_int_eq(after.credential, ROSTER_THUMBPRINT);
+    ck_assert_uint_ne(after.generation, before.generation);
+    ck_assert(!roster_keys(roster, &identity, before.generation, &found));
+    ck_assert(roster_keys(roster, &identity, after.generation, &found));
+}
+END_TEST
+
 START_TEST(round_removes_what_it_did_not_see)
 {
     char id[32];
@@ -218,6 +237,7 @@ int main(void)
         many_come_and_go_and_all_others_stay,
         workspace_device_and_module_make_the_identity,
         generation_changes_with_the_keys_and_never_comes_back,
+        credential_of_another_kind_is_another_also_with_the_same_bytes,
         round_removes_what_it_did_not_see,
         full_roster_refuses_new_ones_and_still_changes_old_ones,
         hosts_name_workspaces_and_others_go_to_the_one_without,

@@ -9,6 +9,7 @@
 #include "runtime/clock.h"
 #include "runtime/db.h"
 #include "runtime/process.h"
+#include "tests/support/certificate_authority.h"
 #include "tests/support/check_main.h"
 #include "tests/support/database.h"
 #include "tests/support/migrate.h"
@@ -311,6 +312,118 @@ START_TEST(key_under_another_master_key_is_no_key)
 }
 END_TEST
 
+static const char *hex_of(struct arena *arena, const uint8_t *bytes, size_t count)
+{
+    char *hex = arena_alloc(arena, 1, 2 * count + 3);
+
+    memcpy(hex, "\\x", 2);
+    text_hex_encode(bytes, count, hex + 2);
+    return hex;
+}
+
+START_TEST(credentials_of_every_kind_arrive_and_follow_each_other)
+{
+    struct roster_entry before, after;
+    struct roster_keys found;
+    static const uint8_t key[32] = "key";
+    struct identity identity = {1, TEXT("k1"), TEXT("")};
+
+    enrol(owner, "k1", "", key);
+    sql(owner, "INSERT INTO picket.device (workspace_id, device_id) VALUES (1, 'k2'), (1, 'k3')");
+    sql(owner, "INSERT INTO picket.credential (workspace_id, device_id, kind, thumbprint_primary, thumbprint_secondary)"
+               " VALUES (1, 'k2', 'thumbprint', decode(repeat('ab', 20), 'hex'), decode(repeat('cd', 32), 'hex'))");
+    sql(owner, "INSERT INTO picket.credential (workspace_id, device_id, kind) VALUES (1, 'k3', 'authority')");
+    loader_start(database_conninfo_for(NULL, NULL));
+    ck_assert(wait_for(loaded, "", WAIT_MS));
+    ck_assert(find("k1", &before));
+    ck_assert_int_eq(before.credential, ROSTER_SAS);
+    ck_assert(find("k3", &after));
+    ck_assert_int_eq(after.credential, ROSTER_AUTHORITY);
+    identity.device = TEXT("k2");
+    ck_assert(find("k2", &after));
+    ck_assert_int_eq(after.credential, ROSTER_THUMBPRINT);
+    ck_assert(roster_keys(roster, &identity, after.generation, &found));
+    ck_assert_uint_eq(found.primary_count, 20);
+    ck_assert_uint_eq(found.secondary_count, 32);
+    ck_assert_int_eq(found.primary[19], 0xab);
+    ck_assert_int_eq(found.secondary[31], 0xcd);
+
+    sql(owner, "UPDATE picket.credential SET kind = 'thumbprint', sealed_primary = NULL, sealed_secondary = NULL,"
+               " thumbprint_primary = decode(repeat('ef', 20), 'hex') WHERE device_id = 'k1'");
+    int64_t until_ms = clock_monotonic_ms() + SOON_MS;
+    do
+        ck_assert(find("k1", &after) && clock_monotonic_ms() < until_ms);
+    while (after.credential != ROSTER_THUMBPRINT);
+    ck_assert_uint_ne(after.generation, before.generation);
+}
+END_TEST
+
+static struct issued *vouching, *vouched;
+
+/* Whether an authority of the roster vouches for the leaf. */
+static bool vouches(const char *unused)
+{
+    const struct text der = certificate_authority_der(vouched);
+    struct x509_chain *chain = NULL;
+    struct authority_match match;
+    struct problem reason;
+
+    (void)unused;
+    ck_assert_int_eq(x509_chain_read(&der, 1, &chain, &reason), STATUS_OK);
+    enum status status = authorities_verify(roster_authorities(roster), chain, clock_utc_us() / 1000000, &match, &reason);
+    x509_chain_free(chain);
+    return !status && match.workspace == 1;
+}
+
+static bool vouches_not(const char *unused)
+{
+    return !vouches(unused);
+}
+
+START_TEST(authorities_and_what_they_revoke_arrive_within_seconds)
+{
+    const struct certificate_wish ca = {.common_name = "ca", .authority = true}, leaf = {.common_name = "d"};
+    const struct issued *gone[1];
+    struct arena arena;
+
+    arena_init(&arena);
+    vouching = certificate_authority_issue(&ca, NULL);
+    vouched = certificate_authority_issue(&leaf, vouching);
+    gone[0] = vouched;
+    struct text list = certificate_authority_revoke(vouching, gone, 1, 1000, 2000), der = certificate_authority_der(vouching);
+    const char *parameters[] = {hex_of(&arena, (const uint8_t *)der.bytes, der.count),
+                                hex_of(&arena, (const uint8_t *)list.bytes, list.count)};
+    loader_start(database_conninfo_for(NULL, NULL));
+    ck_assert(wait_for(loaded, "", WAIT_MS));
+    /* Before it more than are read at a time, which are no certificates at all. */
+    sql(owner, "INSERT INTO picket.certificate_authority (workspace_id, name, certificate, sha256, subject, not_before, not_after,"
+               " verification_code, status, verified_at) SELECT 1, 'broken-' || n, 'x', sha256(n::text::bytea), '', now(), now(), '',"
+               " 'verified', now() FROM generate_series(1, 45) n");
+    ck_assert_msg(db_query(owner, "INSERT INTO picket.certificate_authority (workspace_id, name, certificate, sha256, subject,"
+                                  " not_before, not_after, verification_code)"
+                                  " VALUES (1, 'ca', $1::bytea, sha256($1::bytea), '', now(), now(), '')",
+                           parameters, 1, QUERY_MS, NULL, &why) == STATUS_OK, "%s", why.text);
+    ck_assert(vouches_not(""));
+    sql(owner, "UPDATE picket.certificate_authority SET status = 'verified', verified_at = now() WHERE name = 'ca'");
+    ck_assert(wait_for(vouches, "", SOON_MS));
+    ck_assert_int_eq(db_query(owner, "UPDATE picket.certificate_authority SET crl = $2::bytea, crl_this_update = now(), crl_count = 1"
+                                     " WHERE name = 'ca' AND $1::text IS NOT NULL", parameters, 2, QUERY_MS, NULL, &why), STATUS_OK);
+    ck_assert(wait_for(vouches_not, "", SOON_MS));
+    sql(owner, "UPDATE picket.certificate_authority SET crl = NULL, crl_this_update = NULL, crl_count = NULL");
+    ck_assert(wait_for(vouches, "", SOON_MS));
+    sql(owner, "UPDATE picket.certificate_authority SET status = 'disabled' WHERE name = 'ca'");
+    ck_assert(wait_for(vouches_not, "", SOON_MS));
+    sql(owner, "UPDATE picket.certificate_authority SET status = 'verified' WHERE name = 'ca'");
+    ck_assert(wait_for(vouches, "", SOON_MS));
+    sql(owner, "DELETE FROM picket.certificate_authority");
+    ck_assert(wait_for(vouches_not, "", SOON_MS));
+    free((void *)(uintptr_t)list.bytes);
+    certificate_authority_free(vouched);
+    certificate_authority_free(vouching);
+    arena_done(&arena);
+}
+END_TEST
+
 static bool counted_one(const char *unused)
 {
     (void)unused;
@@ -363,6 +476,8 @@ int main(void)
         database_without_schema_is_told_of,
         schema_older_than_this_build_is_told_of,
         key_under_another_master_key_is_no_key,
+        credentials_of_every_kind_arrive_and_follow_each_other,
+        authorities_and_what_they_revoke_arrive_within_seconds,
         roster_that_is_full_says_so_and_takes_the_rest_when_there_is_room,
         more_identities_than_one_fetch_are_read,
     };
