@@ -47,7 +47,8 @@ static void websocket_handle(void *context, struct http_exchange *exchange);
 static void websocket_open(void *user, struct http_tunnel *tunnel, int fd, struct text early);
 static void post_handle(void *context, struct http_exchange *exchange);
 static void post_answered(void *context, const struct intake_answer *answer);
-static bool claim_read(struct http_exchange *exchange, const struct http_route *route, struct device_auth_claim *out);
+static bool claim_read(struct http_exchange *exchange, const struct http_route *route, struct text chain[TLS_CHAIN_MAX],
+                       struct device_auth_claim *out);
 static bool length_fits(struct http_front *front, struct http_exchange *exchange, const struct identity *identity);
 static void refuse_auth(struct http_front *front, struct http_exchange *exchange, const struct device_auth_claim *claim,
                         const struct device_auth_result *result);
@@ -163,6 +164,7 @@ static enum status server_open(struct http_front *front, struct problem *why)
     server.port = (uint16_t)settings->https_port;
     server.tls_certificate_file = settings->tls_certificate_file;
     server.tls_key_file = settings->tls_key_file;
+    server.ask_client_certificate = true;
     return http_server_open(&server, &front->https, why);
 }
 
@@ -180,12 +182,13 @@ static enum status plain_server_open(struct http_front *front, struct problem *w
 static bool front_admit(void *context, struct http_exchange *exchange, const struct http_route *route)
 {
     struct http_front *front = context;
+    struct text chain[TLS_CHAIN_MAX];
     struct device_auth_claim claim;
     struct device_auth_result result;
 
     if (route->role == ROUTE_OPEN)
         return true;
-    if (!claim_read(exchange, route, &claim))
+    if (!claim_read(exchange, route, chain, &claim))
         return false;
     device_auth_check(front->parts.auth, &claim, http_received_at_us(exchange), &result);
     if (result.verdict != DEVICE_AUTH_PASSED) {
@@ -365,7 +368,8 @@ static void post_answered(void *context, const struct intake_answer *answer)
 }
 
 /* False: refused, since no identity can have such an id. */
-static bool claim_read(struct http_exchange *exchange, const struct http_route *route, struct device_auth_claim *out)
+static bool claim_read(struct http_exchange *exchange, const struct http_route *route, struct text chain[TLS_CHAIN_MAX],
+                       struct device_auth_claim *out)
 {
     struct text module = route->role == ROUTE_PARENT ? TEXT_NONE : http_parameter(exchange, "module");
 
@@ -374,6 +378,8 @@ static bool claim_read(struct http_exchange *exchange, const struct http_route *
         .host = http_header(exchange, "Host"),
         .device = http_parameter(exchange, "device"),
         .module = module.bytes ? module : TEXT(""),
+        .chain = chain,
+        .chain_count = http_client_chain(exchange, chain),
     };
     if (identity_id_valid(out->device) && (!module.bytes || identity_id_valid(module)))
         return true;

@@ -4,6 +4,7 @@
 #include "runtime/arena.h"
 #include "runtime/buf.h"
 #include "runtime/status.h"
+#include "runtime/tls.h"
 
 /* An HTTP/1.1 server on libmicrohttpd behind a route table, made for answers that come later.
  *
@@ -33,6 +34,7 @@ struct http_server_settings {
     const char *address; /* "0.0.0.0", "::", "127.0.0.1" */
     uint16_t port;       /* 0: any free one, see http_server_port() */
     const char *tls_certificate_file, *tls_key_file; /* PEM; both NULL: plain HTTP */
+    bool ask_client_certificate; /* without insisting, and none is judged: see http_client_chain() */
     unsigned threads;
     unsigned connections_max, connections_per_address_max; /* 0: no limit for the second */
     uint32_t request_timeout_ms, answer_timeout_ms;
@@ -72,6 +74,9 @@ void http_headers(const struct http_exchange *exchange, void (*each)(void *conte
 struct text http_cookie(const struct http_exchange *exchange, const char *name);
 struct text http_body(const struct http_exchange *exchange);
 const char *http_peer(const struct http_exchange *exchange); /* "192.0.2.1" */
+/* The client's certificates, the leaf first, DER: it has the leaf's key, and nothing else is known of them. Returns how
+ * many; borrowed until the admit function, or the handler, returns, and to be asked for on its thread. */
+size_t http_client_chain(const struct http_exchange *exchange, struct text out[TLS_CHAIN_MAX]);
 int64_t http_received_at_us(const struct http_exchange *exchange);
 struct arena *http_arena(struct http_exchange *exchange); /* lives as long as the exchange */
 void http_set_user(struct http_exchange *exchange, void *user); /* a handler's own pointer; memory from http_arena() */

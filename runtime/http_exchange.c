@@ -211,6 +211,13 @@ struct text http_body(const struct http_exchange *exchange)
     return (struct text){exchange->body_count ? exchange->body : "", exchange->body_count};
 }
 
+size_t http_client_chain(const struct http_exchange *exchange, struct text out[TLS_CHAIN_MAX])
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+    return info && info->tls_session ? tls_chain_of(info->tls_session, out) : 0;
+}
+
 const char *http_peer(const struct http_exchange *exchange)
 {
     return exchange->peer;

@@ -28,6 +28,7 @@ static enum status worker_open(struct http_server *server, struct http_worker *w
                                struct problem *why);
 static void *worker_run(void *worker);
 static bool arrivals_take(struct http_worker *worker);
+static void client_certificate_ask(struct MHD_Connection *mhd);
 static size_t keep_raw(void *context, struct MHD_Connection *mhd, char *escaped);
 
 enum status http_workers_start(struct http_server *server, const struct http_pem *pem, struct problem *why)
@@ -123,7 +124,21 @@ void http_worker_notified(void *context, struct MHD_Connection *mhd, void **slot
     *slot = connection = worker->arriving;
     worker->arriving = NULL;
     connection->mhd = mhd;
+    if (worker->server->settings.ask_client_certificate)
+        client_certificate_ask(mhd);
     http_watch_enter(connection);
+}
+
+/* Before the handshake. libmicrohttpd asks only where it is given authorities to name, and then names them, so that
+ * clients whose authority is not among them keep their certificate to themselves. */
+static void client_certificate_ask(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+    if (!info || !info->tls_session)
+        return; /* plain HTTP */
+    gnutls_certificate_server_set_request(info->tls_session, GNUTLS_CERT_REQUEST);
+    gnutls_certificate_send_x509_rdn_sequence(info->tls_session, 1); /* that is, not to send it */
 }
 
 static enum status mhd_start(struct http_server *server, struct http_worker *worker, const struct http_pem *pem,

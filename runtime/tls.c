@@ -146,8 +146,13 @@ void tls_bye(struct tls *tls)
 
 size_t tls_chain(const struct tls *tls, struct text out[TLS_CHAIN_MAX])
 {
+    return tls_chain_of(tls->session, out);
+}
+
+size_t tls_chain_of(void *gnutls_session, struct text out[TLS_CHAIN_MAX])
+{
     unsigned count = 0;
-    const gnutls_datum_t *certificates = gnutls_certificate_get_peers(tls->session, &count);
+    const gnutls_datum_t *certificates = gnutls_certificate_get_peers(gnutls_session, &count);
 
     if (!certificates)
         return 0;

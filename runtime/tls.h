@@ -45,6 +45,8 @@ void tls_bye(struct tls *tls);             /* once, as far as it goes without wa
 /* The client's certificates after the handshake, leaf first, DER; borrowed until tls_free(). Returns how many, 0 to
  * TLS_CHAIN_MAX. */
 size_t tls_chain(const struct tls *tls, struct text out[TLS_CHAIN_MAX]);
+/* The same of a GnuTLS session that somebody else runs. */
+size_t tls_chain_of(void *gnutls_session, struct text out[TLS_CHAIN_MAX]);
 const char *tls_reason(const struct tls *tls);
 
 #endif

@@ -13,10 +13,12 @@
 #include "runtime/clock.h"
 #include "runtime/secret.h"
 #include "tests/support/certificate.h"
+#include "tests/support/certificate_authority.h"
 #include "tests/support/check_main.h"
 #include "tests/support/classic_message.h"
 #include "tests/support/device_token.h"
 #include "tests/support/http_client.h"
+#include "tests/support/https_client.h"
 #include "tests/support/taker.h"
 #include "wire/limits.h"
 
@@ -497,6 +499,65 @@ START_TEST(tls_port_needs_certificate_and_key)
 }
 END_TEST
 
+/* The first line's code of a message of `device`, sent over TLS. */
+static unsigned post_with_certificate(uint16_t port, const struct issued *certificate, const char *device, const char *more)
+{
+    char request[1024], answer[4096];
+
+    snprintf(request, sizeof request,
+             "POST /devices/%s/messages/events?api-version=2020-03-13 HTTP/1.1\r\nHost: hub.local\r\n%s"
+             "Content-Length: 13\r\nConnection: close\r\n\r\n{\"Events\":[]}", device, more);
+    https_client_ask(port, "NORMAL", certificate ? certificate_authority_pem(certificate) : NULL,
+                     certificate ? certificate_authority_key_pem(certificate) : NULL, request, answer, sizeof answer);
+    return (unsigned)strtoul(answer + (strncmp(answer, "HTTP/1.1 ", 9) == 0 ? 9 : 0), NULL, 10);
+}
+
+START_TEST(certificate_of_the_connection_stands_for_a_token)
+{
+    const struct certificate_wish ca_wish = {.common_name = "ca", .authority = true}, leaf_wish = {.common_name = "c1"};
+    struct issued *ca = certificate_authority_issue(&ca_wish, NULL), *leaf = certificate_authority_issue(&leaf_wish, ca);
+    struct authority *list = calloc(1, sizeof *list);
+    struct http_front_parts parts = {.auth = auth, .intake = intake, .door = door};
+    struct certificate certificate;
+    struct http_front *secure = NULL;
+    struct identity c1 = {1, TEXT("c1"), TEXT("")}, t1 = {1, TEXT("t1"), TEXT("")};
+    struct roster_entry entry = {.enabled = true, .credential = ROSTER_AUTHORITY, .messages_per_second = -1, .bytes_per_second = -1};
+    struct roster_keys keys = {.primary_count = 0};
+
+    ck_assert_ptr_nonnull(list);
+    list[0] = (struct authority){1, 1, NULL};
+    ck_assert_int_eq(x509_authority_new(certificate_authority_der(ca), TEXT_NONE, &list[0].certificate, &why), STATUS_OK);
+    authorities_set(roster_authorities(roster), list, 1);
+    ck_assert_int_eq(roster_put(roster, &c1, &entry, &keys, &why), STATUS_OK);
+    entry.credential = ROSTER_THUMBPRINT;
+    keys.primary_count = 32;
+    memcpy(keys.primary, certificate_authority_sha256(ca), 32);
+    ck_assert_int_eq(roster_put(roster, &t1, &entry, &keys, &why), STATUS_OK);
+    certificate_make(&certificate);
+    settings.http_port = 0;
+    settings.https_port = free_port();
+    settings.tls_certificate_file = certificate.certificate_file;
+    settings.tls_key_file = certificate.key_file;
+    ck_assert_msg(http_front_open(&settings, &parts, &secure, &why) == STATUS_OK, "%s", why.text);
+
+    uint16_t port = http_front_https_port(secure);
+    ck_assert_uint_eq(post_with_certificate(port, leaf, "c1", ""), 204);
+    ck_assert_uint_eq(post_with_certificate(port, ca, "t1", ""), 204);
+    ck_assert_uint_eq(post_with_certificate(port, leaf, "t1", ""), 401);
+    ck_assert_uint_eq(post_with_certificate(port, leaf, "d1", ""), 401);
+    ck_assert_uint_eq(post_with_certificate(port, NULL, "c1", ""), 401);
+    /* A token, where there is one, is what counts. */
+    ck_assert_uint_eq(post_with_certificate(port, leaf, "d1", headers_of("hub.local/devices/d1", key, "")), 204);
+    ck_assert_uint_eq(post_with_certificate(port, leaf, "c1", headers_of("hub.local/devices/c1", key, "")), 401);
+    ck_assert(text_equal(taker_key(taker, 0), TEXT("1/c1")));
+    http_front_stop(secure);
+    http_front_free(secure);
+    certificate_remove(&certificate);
+    certificate_authority_free(leaf);
+    certificate_authority_free(ca);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -520,6 +581,7 @@ int main(void)
         client_that_leaves_costs_nothing_and_stays_stored,
         stop_answers_those_who_wait_and_frees_nothing_early,
         tls_port_needs_certificate_and_key,
+        certificate_of_the_connection_stands_for_a_token,
     };
     const struct check_suite suite = {.name = "ingest/http_front", .tests = tests,
                                      .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,

@@ -1,13 +1,15 @@
 #include "runtime/http.h"
 
 #include <check.h>
-#include <gnutls/gnutls.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "tests/support/certificate.h"
+#include "tests/support/certificate_authority.h"
 #include "tests/support/http_client.h"
+#include "tests/support/https_client.h"
 
 static void hello(void *context, struct http_exchange *exchange)
 {
@@ -33,8 +35,19 @@ static void later(void *context, struct http_exchange *exchange)
     pthread_detach(thread);
 }
 
+static void chain_tell(void *context, struct http_exchange *exchange)
+{
+    struct text chain[TLS_CHAIN_MAX];
+
+    (void)context;
+    size_t count = http_client_chain(exchange, chain);
+    buf_format(http_reply_body(exchange, "text/plain"), "chain of %zu, %zu bytes;", count, count ? chain[0].count : 0);
+    http_answer(exchange);
+}
+
 static const struct http_route routes[] = {
     {"GET", "/hello", 0, hello},
+    {"GET", "/chain", 0, chain_tell},
     {"GET", "/later", 0, later},
 };
 
@@ -59,30 +72,8 @@ static void tls_ask(uint16_t port, const char *priorities, char *out, size_t out
 {
     static const char request[] = "GET /later HTTP/1.1\r\nHost: t\r\n\r\n"
                                   "GET /hello HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
-    gnutls_certificate_credentials_t credentials;
-    gnutls_session_t session;
-    size_t count = 0;
-    ssize_t got = 1;
-    int fd = http_client_connect(port), failed;
 
-    gnutls_certificate_allocate_credentials(&credentials);
-    gnutls_init(&session, GNUTLS_CLIENT);
-    gnutls_priority_set_direct(session, priorities, NULL);
-    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials);
-    gnutls_transport_set_int(session, fd);
-    do
-        failed = gnutls_handshake(session);
-    while (failed < 0 && !gnutls_error_is_fatal(failed));
-    if (!failed) {
-        gnutls_record_send(session, request, sizeof request - 1);
-        while (got > 0 && count < out_size - 1)
-            if ((got = gnutls_record_recv(session, out + count, out_size - 1 - count)) > 0)
-                count += (size_t)got;
-    }
-    out[count] = 0;
-    gnutls_deinit(session);
-    gnutls_certificate_free_credentials(credentials);
-    close(fd);
+    https_client_ask(port, priorities, NULL, NULL, request, out, out_size);
 }
 
 START_TEST(tls_1_2_and_1_3_are_served_and_older_ones_not)
@@ -150,12 +141,62 @@ START_TEST(unusable_certificates_are_said)
 }
 END_TEST
 
+/* Asked twice on one connection, of a server that asks for a certificate or does not. */
+static const char *chain_told(bool ask, const char *priorities, const struct issued *client)
+{
+    static const char request[] = "GET /chain HTTP/1.1\r\nHost: t\r\n\r\n"
+                                  "GET /chain HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+    static char reply[4096];
+    struct http_server_settings settings = tls_settings();
+    struct certificate certificate;
+    struct http_server *server = NULL;
+    struct problem why;
+
+    certificate_make(&certificate);
+    settings.tls_certificate_file = certificate.certificate_file;
+    settings.tls_key_file = certificate.key_file;
+    settings.ask_client_certificate = ask;
+    ck_assert_msg(http_server_open(&settings, &server, &why) == STATUS_OK, "%s", why.text);
+    https_client_ask(http_server_port(server), priorities, client ? certificate_authority_pem(client) : NULL,
+                     client ? certificate_authority_key_pem(client) : NULL, request, reply, sizeof reply);
+    http_server_close(server);
+    certificate_remove(&certificate);
+    return reply;
+}
+
+static size_t times_in(const char *reply, const char *part)
+{
+    size_t times = 0;
+
+    for (const char *at = reply; (at = strstr(at, part)); at++)
+        times++;
+    return times;
+}
+
+START_TEST(certificate_of_a_client_is_there_in_every_request)
+{
+    static const char *const versions[] = {"NORMAL:-VERS-ALL:+VERS-TLS1.3", "NORMAL:-VERS-ALL:+VERS-TLS1.2"};
+    const struct certificate_wish wish = {.common_name = "client of an authority that nobody named"};
+    struct issued *client = certificate_authority_issue(&wish, NULL);
+    char told[64];
+
+    snprintf(told, sizeof told, "chain of 1, %zu bytes;", certificate_authority_der(client).count);
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_uint_eq(times_in(chain_told(true, versions[i], client), told), 2);
+        ck_assert_uint_eq(times_in(chain_told(true, versions[i], NULL), "chain of 0,"), 2);
+        ck_assert_uint_eq(times_in(chain_told(false, versions[i], client), "chain of 0,"), 2);
+    }
+    certificate_authority_free(client);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, tls_1_2_and_1_3_are_served_and_older_ones_not);
     tcase_add_test(tests, client_without_a_handshake_is_cut);
     tcase_add_test(tests, unusable_certificates_are_said);
+    tcase_add_test(tests, certificate_of_a_client_is_there_in_every_request);
 }
 
 int main(void)
