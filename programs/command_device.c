@@ -19,6 +19,8 @@ static enum cli_exit run_show(const struct cli *cli);
 static enum cli_exit run_disable(const struct cli *cli);
 static enum cli_exit run_enable(const struct cli *cli);
 static enum cli_exit run_delete(const struct cli *cli);
+static enum cli_exit run_authentication(const struct cli *cli);
+static void credential_put(const struct cli *cli, json_t *body);
 static enum cli_exit run_rotate_key(const struct cli *cli);
 static enum cli_exit run_connection_string(const struct cli *cli);
 static enum cli_exit run_sas(const struct cli *cli);
@@ -34,11 +36,15 @@ static enum status connection_string(const struct cli *cli, char **out, struct p
 #define WORKSPACE_FLAG {"workspace", "NAME", "Workspace (default: the token's own, where it has one)."}
 
 static const struct cli_flag workspace_flags[] = {WORKSPACE_FLAG};
-static const struct cli_flag create_flags[] = {
-    WORKSPACE_FLAG,
-    {"primary-key", "BASE64", "The key it has already, when it comes from elsewhere (default: a fresh one)."},
-    {"secondary-key", "BASE64", "The same for the second key."},
-};
+#define CREDENTIAL_FLAGS                                                                                           \
+    WORKSPACE_FLAG,                                                                                                \
+        {"primary-key", "BASE64", "The key it has already, when it comes from elsewhere (default: a fresh one)."}, \
+        {"secondary-key", "BASE64", "The same for the second key."},                                               \
+        {"thumbprint", "HEX", "No keys: it shows the certificate with this SHA-1 or SHA-256."},                    \
+        {"secondary-thumbprint", "HEX", "The same for a second certificate, to change from one to the other."},    \
+        {"x509-ca", NULL, "No keys: it shows a certificate for its id, of an authority of the workspace (ca add)."}
+
+static const struct cli_flag credential_flags[] = {CREDENTIAL_FLAGS};
 static const struct cli_flag list_flags[] = {
     WORKSPACE_FLAG,
     {"status", "STATUS", "Only devices that are enabled, disabled or deleted (default: not the deleted)."},
@@ -61,12 +67,14 @@ static const struct cli_flag sas_flags[] = {
 
 const struct cli_verb device_verbs[] = {
     DEVICE_VERB("create", "ID", "Enrol a device, or with device/module one of its modules; prints its keys.",
-                create_flags, run_create),
+                credential_flags, run_create),
     {"device list", "", "List devices and modules.", NULL, CLI_FLAGS(list_flags), CLI_SERVER | CLI_JSON, 0, 0, run_list},
     DEVICE_VERB("show", "ID", "Show a device: status, activity, loss ledger.", workspace_flags, run_show),
     DEVICE_VERB("disable", "ID", "Refuse its messages (403) until it is enabled again.", workspace_flags, run_disable),
     DEVICE_VERB("enable", "ID", "Accept its messages again.", workspace_flags, run_enable),
     DEVICE_VERB("delete", "ID", "Take its credentials away; its events stay.", workspace_flags, run_delete),
+    DEVICE_VERB("authentication", "ID", "Give it another credential, with fresh keys where no flag says otherwise.",
+                credential_flags, run_authentication),
     DEVICE_VERB("rotate-key", "ID", "Make a key anew; the other one stays valid meanwhile.", rotate_flags, run_rotate_key),
     DEVICE_VERB("connection-string", "ID", "Print what the device is configured with.", workspace_flags,
                 run_connection_string),
@@ -89,10 +97,7 @@ static enum cli_exit run_create(const struct cli *cli)
     buf_init(&path, PATH_BYTES_MAX);
     buf_string(&path, "/v1/devices");
     workspace_append(cli, &path);
-    if (cli_given(cli, "primary-key"))
-        json_object_set_new(body, "primary_key", json_string(cli_value(cli, "primary-key")));
-    if (cli_given(cli, "secondary-key"))
-        json_object_set_new(body, "secondary_key", json_string(cli_value(cli, "secondary-key")));
+    credential_put(cli, body);
     enum status status = call(cli, "POST", path.bytes, body, &device, &why);
     if (!status)
         device_print(cli, device);
@@ -100,6 +105,33 @@ static enum cli_exit run_create(const struct cli *cli)
     json_decref(device);
     buf_done(&path);
     return cli_end(status, &why);
+}
+
+static enum cli_exit run_authentication(const struct cli *cli)
+{
+    json_t *body = json_object();
+
+    credential_put(cli, body);
+    enum cli_exit end = change(cli, "PUT", "/authentication", body, "has another credential");
+    json_decref(body);
+    return end;
+}
+
+/* What does not go together is the server's to refuse. */
+static void credential_put(const struct cli *cli, json_t *body)
+{
+    static const char *const members[][2] = {{"primary-key", "primary_key"},
+                                             {"secondary-key", "secondary_key"},
+                                             {"thumbprint", "primary_thumbprint"},
+                                             {"secondary-thumbprint", "secondary_thumbprint"}};
+
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
+        if (cli_given(cli, members[i][0]))
+            json_object_set_new(body, members[i][1], json_string(cli_value(cli, members[i][0])));
+    if (cli_given(cli, "x509-ca"))
+        json_object_set_new(body, "authentication", json_string("authority"));
+    else if (cli_given(cli, "thumbprint") || cli_given(cli, "secondary-thumbprint"))
+        json_object_set_new(body, "authentication", json_string("thumbprint"));
 }
 
 static enum cli_exit run_list(const struct cli *cli)

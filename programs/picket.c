@@ -19,6 +19,7 @@ int main(int argc, char **argv)
         {twin_verbs, twin_verb_count},
         {command_verbs, command_verb_count},
         {fleet_verbs, fleet_verb_count},
+        {authority_verbs, authority_verb_count},
         {event_verbs, event_verb_count},
         {alert_verbs, alert_verb_count},
         {dead_letter_verbs, dead_letter_verb_count},

@@ -119,7 +119,7 @@ ROUTE_HANDLER(authorities_create)
     return status;
 }
 
-ROUTE_HANDLER(authorities_verify)
+ROUTE_HANDLER(authorities_prove)
 {
     static const char verified[] = "UPDATE picket.certificate_authority SET status = 'verified', verified_at = now()"
                                    " WHERE workspace_id = $1::int AND name = $2";

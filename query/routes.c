@@ -104,7 +104,7 @@ const struct route query_routes[] = {
      "Add a certificate authority; it counts once it is verified.", "workspace", "AuthorityNew", "Authority"},
     {"GET", "/v1/authorities/:name", ROLE_READER, ROUTE_READ, authorities_show, "Show a certificate authority.", "workspace", NULL,
      "Authority"},
-    {"POST", "/v1/authorities/:name/verify", ROLE_ADMIN, ROUTE_WRITE, authorities_verify,
+    {"POST", "/v1/authorities/:name/verify", ROLE_ADMIN, ROUTE_WRITE, authorities_prove,
      "Show a certificate of it whose common name is the verification code.", "workspace", "CertificateProof", "Authority"},
     {"PUT", "/v1/authorities/:name/crl", ROLE_ADMIN, ROUTE_WRITE, authorities_revoke,
      "Put its list of revoked certificates in force.", "workspace", "RevocationList", "Authority"},

@@ -39,7 +39,7 @@ ROUTE_HANDLER(devices_authenticate);
 ROUTE_HANDLER(authorities_list);
 ROUTE_HANDLER(authorities_create);
 ROUTE_HANDLER(authorities_show);
-ROUTE_HANDLER(authorities_verify);
+ROUTE_HANDLER(authorities_prove);
 ROUTE_HANDLER(authorities_revoke);
 ROUTE_HANDLER(authorities_disable);
 ROUTE_HANDLER(authorities_enable);

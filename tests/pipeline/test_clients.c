@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/support/certificate_authority.h"
 #include "tests/support/check_main.h"
 #include "tests/support/database.h"
 #include "tests/support/whole.h"
@@ -116,6 +117,89 @@ START_TEST(operators_reach_devices_from_the_command_line)
 }
 END_TEST
 
+static char folder[] = "/tmp/picket-x509-XXXXXX";
+
+/* A file of that folder; static string. */
+static const char *file(const char *name, const char *ending)
+{
+    static char path[128];
+
+    snprintf(path, sizeof path, "%s/%s.%s", folder, name, ending);
+    return path;
+}
+
+static void file_write(const char *path, const char *text)
+{
+    FILE *stream = fopen(path, "we");
+
+    ck_assert_ptr_nonnull(stream);
+    fputs(text, stream);
+    ck_assert_int_eq(fclose(stream), 0);
+}
+
+/* NAME.pem and NAME.key in the folder. */
+static struct issued *issue(const char *name, const struct certificate_wish *wish, const struct issued *by)
+{
+    struct issued *made = certificate_authority_issue(wish, by);
+
+    file_write(file(name, "pem"), certificate_authority_pem(made));
+    file_write(file(name, "key"), certificate_authority_key_pem(made));
+    return made;
+}
+
+START_TEST(devices_show_certificates_that_operators_vouch_for)
+{
+    const struct certificate_wish ca_wish = {.common_name = "plant", .authority = true};
+    char code[64] = "", thumbprint[2 * 20 + 1];
+
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    buf_init(&out, 1 << 20);
+    buf_init(&said, 1 << 20);
+    struct issued *ca = issue("ca", &ca_wish, NULL);
+    const char *shown = strstr(picket(0, "ca", "add", "plant", file("ca", "pem"), "--json"), "\"verification_code\":\"");
+    ck_assert_ptr_nonnull(shown);
+    snprintf(code, sizeof code, "%.40s", strchr(shown, ':') + 2);
+    struct issued *unfit = issue("unfit", &(struct certificate_wish){.common_name = "another code"}, ca);
+    picket(2, "ca", "verify", "plant", file("unfit", "pem"));
+    ck_assert_ptr_nonnull(strstr(said.bytes, code));
+    picket(2, "ca", "verify", "plant", file("absent", "pem"));
+    struct issued *proof = issue("proof", &(struct certificate_wish){.common_name = code}, ca);
+    ck_assert_ptr_nonnull(strstr(picket(0, "ca", "verify", "plant", file("proof", "pem")), "verified"));
+
+    struct issued *x_1 = issue("x-1", &(struct certificate_wish){.common_name = "x-1"}, ca);
+    struct issued *sec = issue("sec", &(struct certificate_wish){.common_name = "x-1/sec"}, ca);
+    struct issued *t_1 = issue("t-1", &(struct certificate_wish){.common_name = "whatever"}, NULL);
+    struct text list = certificate_authority_revoke(ca, (const struct issued *const[]){x_1}, 1, 1000, 2000);
+    char *pem = certificate_authority_list_pem(list);
+    file_write(file("crl", "pem"), pem);
+    text_hex_encode(certificate_authority_sha1(t_1), 20, thumbprint);
+    ck_assert_ptr_nonnull(strstr(picket(0, "device", "create", "x-1", "--x509-ca"), "x509=true"));
+    picket(0, "device", "create", "x-1/sec", "--x509-ca");
+    picket(0, "device", "create", "t-1");
+    ck_assert_ptr_nonnull(strstr(picket(0, "device", "authentication", "t-1", "--thumbprint", thumbprint), "x509=true"));
+    picket(2, "device", "create", "t-2", "--thumbprint", "nothing");
+    picket(2, "device", "create", "t-2", "--x509-ca", "--thumbprint", thumbprint);
+    client_passes("x509_device.py", (const char *const[]){"localhost", https_port(), whole_ca_file(), whole_token(),
+                                                          whole_query_url(), folder, NULL});
+    picket(0, "ca", "crl", "plant", file("crl", "pem"));
+    ck_assert_ptr_nonnull(strstr(picket(0, "ca", "list"), "verified"));
+    picket(0, "ca", "disable", "plant");
+    ck_assert_ptr_nonnull(strstr(picket(0, "ca", "show", "plant"), "disabled"));
+    picket(0, "ca", "enable", "plant");
+    picket(0, "ca", "delete", "plant");
+    picket(2, "ca", "show", "plant");
+
+    struct issued *const all[] = {ca, unfit, proof, x_1, sec, t_1};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        certificate_authority_free(all[i]);
+    ck_assert_int_eq(program_run("/bin/rm", (const char *const[]){"-r", folder, NULL}, NULL, NULL), 0);
+    free(pem);
+    free((void *)(uintptr_t)list.bytes);
+    buf_done(&out);
+    buf_done(&said);
+}
+END_TEST
+
 int main(void)
 {
     static const char *const settings[] = {"mqtts_port: " MQTTS_PORT, NULL};
@@ -124,6 +208,7 @@ int main(void)
         paho_and_mosquitto_speak_both_versions_over_tls_and_websocket,
         https_answers_what_classic_agents_and_the_c_sdk_ask,
         operators_reach_devices_from_the_command_line,
+        devices_show_certificates_that_operators_vouch_for,
     };
     const struct check_suite suite = {.name = "pipeline/clients",
                                       .tests = tests,
