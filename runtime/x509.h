@@ -11,7 +11,7 @@
  * always an argument. Nothing changes once it is made: any thread may use it, and several at once. */
 #define X509_CHAIN_MAX 10               /* certificates, the leaf among them */
 #define X509_CHAIN_BYTES_MAX 65536
-#define X509_REVOCATIONS_BYTES_MAX 262144 /* some 6,000 entries in DER, 5,000 in PEM */
+#define X509_REVOCATIONS_BYTES_MAX 262144 /* some 6,000 entries in DER, 4,500 in PEM */
 #define X509_SERIAL_MAX 20
 #define X509_SHA1_BYTES 20
 #define X509_SHA256_BYTES 32
