@@ -107,7 +107,8 @@ const char *device_credential_name(const struct device_credential *credential)
 
 void device_credential_write(const struct device_credential *credential, struct reply *reply)
 {
-    reply_string(reply, "authentication", kind_names[credential->kind]);
+    if (credential->kind != DEVICE_CREDENTIAL_SAS)
+        reply_string(reply, "authentication", kind_names[credential->kind]);
     switch (credential->kind) {
     case DEVICE_CREDENTIAL_SAS:
         reply_string(reply, "primary_key", credential->keys.primary.text);

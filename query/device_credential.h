@@ -40,7 +40,7 @@ MUST_CHECK enum status device_credential_get(const struct query *query, const st
                                              struct problem *why);
 
 const char *device_credential_name(const struct device_credential *credential); /* "sas", "thumbprint", "authority" */
-/* "authentication" and, of its kind, the keys or the thumbprints. */
+/* The keys; or "authentication" and what belongs to it. What is answered with keys stays as scripts know it. */
 void device_credential_write(const struct device_credential *credential, struct reply *reply);
 /* The same for who may read no keys; from the row, so that nothing is opened. */
 MUST_CHECK enum status device_credential_show(const struct request *request, const struct device_path *path,
