@@ -1,6 +1,9 @@
 #include "ingest/decode.h"
 
+#include <stdlib.h>
+
 #include "wire/json_reader.h"
+#include "wire/micro_message.h"
 
 /* Where the pass stands in a message that may bear an identity. Anything else is only checked. */
 enum place {
@@ -10,6 +13,8 @@ enum place {
     PLACE_EVENT_ID, /* the value of Id of one of the events */
 };
 
+static bool says_flatbuffers(struct text indicator);
+static enum status decode_flatbuffers(struct text body, struct decoded *out, struct problem *why);
 static bool says_json(struct text type);
 static bool find_identity(struct picket_json_reader *reader);
 static enum place place_of_name(const struct picket_json_reader *reader, const struct picket_json_token *name,
@@ -39,6 +44,8 @@ enum status decode(const struct decode_claim *claim, struct text body, unsigned 
     struct picket_json_reader reader;
 
     *out = (struct decoded){0};
+    if (says_flatbuffers(claim->indicator))
+        return decode_flatbuffers(body, out, why);
     if (!decode_claims_json(claim, body))
         return STATUS_OK;
     out->claims_json = true;
@@ -46,6 +53,7 @@ enum status decode(const struct decode_claim *claim, struct text body, unsigned 
     out->has_identity = find_identity(&reader);
     if (!reader.error)
         return STATUS_OK;
+    out->refusal = "InvalidJson";
     picket_json_position(&reader, reader.error_at, &out->line, &out->column);
     if (!text_trim(body).count)
         return problem_set(why, STATUS_REJECT, "the body says that it is JSON, and it is empty");
@@ -54,6 +62,32 @@ enum status decode(const struct decode_claim *claim, struct text body, unsigned 
                            out->line, out->column);
     return problem_set(why, STATUS_REJECT, "the body says that it is JSON, and it is not: %s (line %u, column %u)",
                        reader.error, out->line, out->column);
+}
+
+static bool says_flatbuffers(struct text indicator)
+{
+    struct picket_micro_indicator read;
+    struct picket_span span = {indicator.bytes, indicator.count};
+
+    return indicator.count && picket_micro_indicator_read(span, &read) && picket_micro_readable(&read);
+}
+
+static enum status decode_flatbuffers(struct text body, struct decoded *out, struct problem *why)
+{
+    uint8_t *marks = malloc(PICKET_FLATBUFFER_MARKS(body.count));
+    size_t event_count, error_at;
+
+    if (!marks)
+        abort();
+    const char *error = picket_micro_check(body.bytes, body.count, marks, &event_count, &error_at);
+    free(marks);
+    out->has_identity = event_count > 0; /* each event bears an id */
+    if (!error)
+        return STATUS_OK;
+    out->has_identity = false;
+    out->refusal = "InvalidFlatBuffer";
+    return problem_set(why, STATUS_REJECT, "the property mti says that the body is FlatBuffers, and it is not: %s (byte %zu)",
+                       error, error_at);
 }
 
 static bool says_json(struct text type)

@@ -9,11 +9,13 @@ struct decode_claim {
     struct text content_type;      /* HTTP's Content-Type; MQTT 5's content type */
     struct text property_type;     /* iothub-contenttype, $.ct */
     struct text property_encoding; /* iothub-contentencoding, $.ce: where the C SDK puts "application/json" */
+    struct text indicator;         /* mti, of the micro agent and of the RTOS module */
 };
 
 struct decoded {
     bool claims_json;      /* and was checked to be JSON */
     bool has_identity;     /* events with ids, or a Sequence: sent again, it is the same message */
+    const char *refusal;   /* of what is wrong: "InvalidJson", "InvalidFlatBuffer" */
     unsigned line, column; /* of what is wrong, from 1; 0 when all is well */
 };
 
@@ -25,8 +27,10 @@ struct decoded {
  * (application/vnd.microsoft.iothub.json) is JSON text, and counts as such. */
 bool decode_claims_json(const struct decode_claim *claim, struct text body);
 
-/* Checks a body that claims JSON and looks for its identity, in one pass. Bodies that claim nothing always pass.
- * STATUS_REJECT: not JSON, not UTF-8, nested deeper than `depth_max`, or empty; `out` has line and column. */
+/* Checks a body that claims JSON, or whose indicator says FlatBuffers of a schema that is known, and looks for its
+ * identity, in one pass. Bodies that claim nothing always pass.
+ * STATUS_REJECT: not JSON, not UTF-8, nested deeper than `depth_max`, or empty: `out` has line and column; or not whole
+ * FlatBuffers. */
 MUST_CHECK enum status decode(const struct decode_claim *claim, struct text body, unsigned depth_max,
                               struct decoded *out, struct problem *why);
 

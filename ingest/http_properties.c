@@ -2,6 +2,7 @@
 
 #include "wire/device_api.h"
 #include "wire/limits.h"
+#include "wire/micro_message.h"
 
 #define NAME_SIZE 512
 
@@ -39,6 +40,9 @@ void http_properties_add(struct http_properties *properties, struct intake_messa
         message->property_type = value;
     else if (text_equal_nocase(name, TEXT(PICKET_HEADER_CONTENT_ENCODING)))
         message->property_encoding = value;
+    else if (text_equal_nocase(name, TEXT(PICKET_HEADER_APP_PREFIX PICKET_MICRO_INDICATOR)) ||
+             text_equal_nocase(name, TEXT(PICKET_MICRO_INDICATOR)))
+        message->indicator = value;
 }
 
 bool http_properties_close(struct http_properties *properties, struct intake_message *message)

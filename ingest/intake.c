@@ -187,7 +187,8 @@ static bool body_unwrap(struct intake *intake, struct intake_message *message, e
 
 static void body_pass(struct intake *intake, struct intake_message *message, struct text body)
 {
-    struct decode_claim claim = {message->content_type, message->property_type, message->property_encoding};
+    struct decode_claim claim = {message->content_type, message->property_type, message->property_encoding,
+                                 message->indicator};
     struct decoded decoded;
     struct problem why;
 
@@ -197,7 +198,7 @@ static void body_pass(struct intake *intake, struct intake_message *message, str
         return;
     }
     if (decode(&claim, body, (unsigned)intake->settings->json_depth_max, &decoded, &why)) {
-        struct intake_answer answer = {400, "InvalidJson", why.text, decoded.line, decoded.column, 0, NULL};
+        struct intake_answer answer = {400, decoded.refusal, why.text, decoded.line, decoded.column, 0, NULL};
         refuse(intake, message, &answer);
         return;
     }

@@ -26,7 +26,7 @@ struct intake_message {
     struct text transport;             /* "https", "mqtt" */
     struct text content_coding;        /* Content-Encoding: undone here */
     struct text content_type;          /* HTTP's Content-Type */
-    struct text property_type, property_encoding; /* $.ct and $.ce */
+    struct text property_type, property_encoding, indicator; /* $.ct, $.ce and mti */
     struct text message_id;            /* $.mid */
     struct text properties;            /* JSON object text of all properties, or empty */
     struct text body;

@@ -99,7 +99,7 @@ static void record_read(const struct batch_source *source, const struct bus_reco
     }
     messages_key(message, source->cluster, source->topic);
     if (message->record.refused.count)
-        dead_add(record, arena_string(source->arena, classic_text(message->record.refused)), out);
+        dead_add(record, arena_string(source->arena, device_message_text(message->record.refused)), out);
     else if (message->record.kind == PICKET_RECORD_DOOR)
         door_read(source, record, message, out);
     else if (classic_decode(source->decoder, message, source->arena, &why))
@@ -133,7 +133,7 @@ static const char *headers_read(const struct bus_record *record, struct picket_r
 /* Ingest lets only IoT Hub's characters in. Others write to topics too, and a dead letter has to be storable. */
 static bool id_fits(struct picket_span id)
 {
-    struct text text = classic_text(id);
+    struct text text = device_message_text(id);
 
     return text_utf8_valid(text) && !memchr(text.bytes, '\0', text.count);
 }
@@ -173,8 +173,8 @@ static void dead_add(const struct bus_record *record, const char *reason, struct
     *dead = (struct batch_dead){
         .record = record,
         .workspace = readable ? (int)read.workspace : WORKSPACE_DEFAULT,
-        .device = readable ? classic_text(read.device) : TEXT(""),
-        .module = readable ? classic_text(read.module) : TEXT(""),
+        .device = readable ? device_message_text(read.device) : TEXT(""),
+        .module = readable ? device_message_text(read.module) : TEXT(""),
         .received_at_us = readable && received_plausible(read.received_at_us) ? read.received_at_us : clock_utc_us(),
         .reason = reason,
     };
@@ -192,8 +192,8 @@ static struct activity_note note_of(const struct device_message *message)
 {
     return (struct activity_note){
         .workspace = (int)message->record.workspace,
-        .device = classic_text(message->record.device),
-        .module = classic_text(message->record.module),
+        .device = device_message_text(message->record.device),
+        .module = device_message_text(message->record.module),
         .received_at_us = message->record.received_at_us,
         .agent_version = message->agent_version,
     };
@@ -240,8 +240,8 @@ static enum status ledger_put(struct db *db, const struct batch_source *source, 
             continue;
         entries[count++] = (struct ledger_entry){
             .workspace = (int)message->record.workspace,
-            .device = classic_text(message->record.device),
-            .module = classic_text(message->record.module),
+            .device = device_message_text(message->record.device),
+            .module = device_message_text(message->record.module),
             .received_at_us = message->record.received_at_us,
             .report = message->report,
         };

@@ -3,12 +3,10 @@
 #include <assert.h>
 
 #include "runtime/clock.h"
+#include "store/micro.h"
 #include "wire/limits.h"
 
-#define CLOCK_EARLIEST_US INT64_C(1262304000000000) /* 2010-01-01: before any of these agents existed */
-#define CLOCK_AHEAD_US INT64_C(86400000000)         /* a day: wrong zones stay within it */
 #define PAYLOAD_ROWS_MAX 1000000
-#define CONTENT_TYPE_MAX 1024 /* bytes that a row of bytes repeats: a stranger on the bus may claim any */
 
 /* What all rows of one event share. */
 struct event {
@@ -17,10 +15,10 @@ struct event {
     struct departures departures;
 };
 
-static void message_clear(struct device_message *message, struct arena *arena);
-static void properties_read(struct classic_decoder *decoder, struct device_message *message, struct arena *arena);
-static bool claims_json(const struct device_message *message, struct arena *arena);
-static bool properties_claim_json(const struct device_message *message, struct arena *arena);
+static const struct json_node *properties_read(struct classic_decoder *decoder, struct device_message *message,
+                                               struct arena *arena);
+static bool claims_json(const struct device_message *message, const struct json_node *properties);
+static bool properties_claim_json(const struct json_node *properties);
 static bool type_is_json(struct text type);
 static bool type_is_silent(struct text type);
 static void envelope_rows(struct classic_decoder *decoder, struct device_message *message,
@@ -38,14 +36,8 @@ static struct text event_type(const struct json_node *node, const struct event_s
 static bool event_member_kept(const struct json_node *event, const struct json_node *node);
 static void element_row(struct classic_decoder *decoder, struct device_message *message, const struct event *event,
                         const struct json_node *element, int32_t index, struct arena *arena);
-static void element_columns(const struct json_node *element, struct event_row *row);
-static struct text element_user(const struct json_node *element);
-static int32_t port_read(const struct json_node *node);
-static struct event_row *row_add(struct device_message *message);
-static struct event_row *custom_row_add(struct device_message *message, struct arena *arena);
 static void custom_row(struct classic_decoder *decoder, struct device_message *message, const struct json_node *document,
                        struct arena *arena);
-static void bytes_row(struct device_message *message, struct arena *arena);
 static bool guid_is_usual(struct text text);
 
 static const struct json_node no_members = {.kind = PICKET_JSON_OBJECT_OPEN, .sorted = true};
@@ -65,14 +57,15 @@ enum status classic_decode(struct classic_decoder *decoder, struct device_messag
                            struct problem *why)
 {
     struct json_node *document = NULL;
+    struct picket_micro_indicator indicator;
 
-    message_clear(message, arena);
-    if (message->record.properties.count)
-        properties_read(decoder, message, arena);
-    if (!claims_json(message, arena)) {
-        message->rows = ARENA_ARRAY(arena, struct event_row, 1);
-        message->row_room = 1;
-        bytes_row(message, arena);
+    device_message_clear(message, arena);
+    const struct json_node *properties = properties_read(decoder, message, arena);
+    if (micro_announced(properties, &message->departures, &indicator))
+        return micro_decode(&decoder->writer, message, &indicator, arena, why);
+    if (!claims_json(message, properties)) {
+        device_message_room(message, 1, arena);
+        device_message_bytes_row(message, arena);
         return STATUS_OK;
     }
     enum status status = json_tree_read(message->body, decoder->depth_max, arena, &document, why);
@@ -82,12 +75,10 @@ enum status classic_decode(struct classic_decoder *decoder, struct device_messag
     }
     const struct json_node *events = node_member(document, "Events");
     if (node_is(events, PICKET_JSON_ARRAY_OPEN)) {
-        message->row_room = rows_wanted(events);
-        message->rows = ARENA_ARRAY(arena, struct event_row, message->row_room);
+        device_message_room(message, rows_wanted(events), arena);
         envelope_rows(decoder, message, document, arena);
     } else {
-        message->rows = ARENA_ARRAY(arena, struct event_row, 1);
-        message->row_room = 1;
+        device_message_room(message, 1, arena);
         custom_row(decoder, message, document, arena);
         if (events || node_member(document, "MessageSchemaVersion"))
             departures_of_envelope(document, &message->departures); /* meant as one, and its sender should hear */
@@ -108,16 +99,15 @@ enum status classic_decode_door(struct classic_decoder *decoder, struct device_m
         problem_prefix(why, "what the front door saw cannot be read");
         return status;
     }
-    message_clear(message, arena);
-    message->rows = ARENA_ARRAY(arena, struct event_row, 1);
-    message->row_room = 1;
+    device_message_clear(message, arena);
+    device_message_room(message, 1, arena);
     custom_row(decoder, message, value, arena);
     struct event_row *row = &message->rows[0];
     row->type = TEXT("Picket");
     row->category = TEXT("Triggered");
     row->name = TEXT("FrontDoor");
-    if (node_integer(node_member(value, "To"), &number) && number > CLOCK_EARLIEST_US &&
-        number < message->record.received_at_us + CLOCK_AHEAD_US)
+    if (node_integer(node_member(value, "To"), &number) &&
+        device_message_time_plausible(number, message->record.received_at_us))
         row->time_stamp_us = number;
     const struct json_node *counts = node_member(value, "Refused");
     *refused = node_is(counts, PICKET_JSON_OBJECT_OPEN) ? counts : NULL;
@@ -128,52 +118,41 @@ enum status classic_decode_door(struct classic_decoder *decoder, struct device_m
     return STATUS_OK;
 }
 
-static void message_clear(struct device_message *message, struct arena *arena)
-{
-    departures_init(&message->departures, DEPARTURES_MAX, arena);
-    message->rows = NULL;
-    message->row_count = message->row_room = 0;
-    message->agent_version = message->agent_id = message->extra = message->properties = TEXT_NONE;
-    message->report = NULL;
-}
-
-/* They come from headers and topics, so they hold what PostgreSQL does not take as a body may. */
-static void properties_read(struct classic_decoder *decoder, struct device_message *message, struct arena *arena)
+/* They come from headers and topics, so they hold what PostgreSQL does not take as a body may. NULL: there are none. */
+static const struct json_node *properties_read(struct classic_decoder *decoder, struct device_message *message,
+                                               struct arena *arena)
 {
     struct json_node *properties = NULL;
     struct details kept;
     struct problem ignored;
 
-    if (json_tree_read(classic_text(message->record.properties), decoder->depth_max, arena, &properties, &ignored)) {
+    if (!message->record.properties.count)
+        return NULL;
+    if (json_tree_read(device_message_text(message->record.properties), decoder->depth_max, arena, &properties, &ignored)) {
         departures_add(&message->departures, TEXT("properties-unreadable"));
-        return;
+        return NULL;
     }
     details_write(&decoder->writer, properties, arena, &kept);
     message->properties = kept.text;
+    return properties;
 }
 
 /* Ingest marks what it has checked. A body without the mark that claims to be JSON comes from a transport that cannot
  * refuse: it is read here, and is a dead letter when it cannot be. */
-static bool claims_json(const struct device_message *message, struct arena *arena)
+static bool claims_json(const struct device_message *message, const struct json_node *properties)
 {
-    struct text type = classic_text(message->record.content_type), start = text_trim(message->body);
+    struct text type = device_message_text(message->record.content_type), start = text_trim(message->body);
 
-    if (message->record.claims_json || type_is_json(type))
-        return true;
-    if (message->record.properties.count && properties_claim_json(message, arena))
+    if (message->record.claims_json || type_is_json(type) || properties_claim_json(properties))
         return true;
     return type_is_silent(type) && start.count && (*start.bytes == '{' || *start.bytes == '[');
 }
 
 /* The C SDK says application/json as the content ENCODING. */
-static bool properties_claim_json(const struct device_message *message, struct arena *arena)
+static bool properties_claim_json(const struct json_node *properties)
 {
     static const char *const names[] = {"$.ct", "$.ce", "iothub-contenttype", "iothub-contentencoding"};
-    struct json_node *properties = NULL;
-    struct problem ignored;
 
-    if (json_tree_read(classic_text(message->record.properties), 4, arena, &properties, &ignored))
-        return false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (type_is_json(node_string(node_member(properties, names[i]))))
             return true;
@@ -219,7 +198,7 @@ static void envelope_rows(struct classic_decoder *decoder, struct device_message
         departures_append(&message->rows[0].departures, &message->departures);
     }
     if (repeated) /* of two lists of one name the last was read: the body keeps what stood in the first */
-        bytes_row(message, arena);
+        device_message_bytes_row(message, arena);
 }
 
 static void envelope_read(struct classic_decoder *decoder, struct device_message *message,
@@ -352,7 +331,7 @@ static void event_clock(const struct device_message *message, const struct json_
     if (!clock_parse(sent, &out->row.time_stamp_us)) {
         out->row.time_stamp_us = received;
         departures_note(&out->departures, "clock-unreadable", TEXT("TimestampUTC"), TEXT_NONE, sent);
-    } else if (out->row.time_stamp_us < CLOCK_EARLIEST_US || out->row.time_stamp_us > received + CLOCK_AHEAD_US) {
+    } else if (!device_message_time_plausible(out->row.time_stamp_us, received)) {
         departures_add(&out->departures, TEXT("clock-implausible"));
     }
 }
@@ -394,112 +373,27 @@ static bool event_member_kept(const struct json_node *event, const struct json_n
 static void element_row(struct classic_decoder *decoder, struct device_message *message, const struct event *event,
                         const struct json_node *element, int32_t index, struct arena *arena)
 {
-    struct event_row *row = row_add(message);
+    struct event_row *row = device_message_row(message);
 
     *row = event->row;
     row->element = index;
     departures_init(&row->departures, DEPARTURES_MAX, arena);
-    if (element) {
+    if (element)
         departures_of_element(event->schema, element, &row->departures);
-        if (element->replaced)
-            departures_of_replacing(element, TEXT("Payload"), &row->departures);
-        element_columns(element, row);
-    }
-    details_write(&decoder->writer, element ? element : &no_members, arena, &row->details);
-    if (row->details.order_lost)
-        departures_add(&row->departures, TEXT("key-order-lost"));
+    event_row_fill(row, element ? element : &no_members, &decoder->writer, arena);
     departures_share(&row->departures, &event->departures);
-}
-
-static void element_columns(const struct json_node *element, struct event_row *row)
-{
-    const struct json_node *process = node_member(element, "ProcessId");
-    struct text address = node_string(node_member(element, "RemoteAddress"));
-    int64_t number;
-
-    if (address.bytes && departures_is_address(address))
-        row->remote_address = address;
-    row->remote_port = port_read(node_member(element, "RemotePort"));
-    row->local_port = port_read(node_member(element, "LocalPort"));
-    row->executable = node_string(node_member(element, "Executable"));
-    row->user_name = element_user(element);
-    if (node_integer(process, &number))
-        row->process_id = process->text;
-    if (node_integer(node_member(node_member(element, "ExtraDetails"), "HitCount"), &number) && number > 0)
-        row->hit_count = number;
-}
-
-static struct text element_user(const struct json_node *element)
-{
-    const struct json_node *name = node_member(element, "UserName"), *id = node_member(element, "UserId");
-
-    if (node_string(name).bytes)
-        return name->text;
-    return node_is(id, PICKET_JSON_NUMBER) ? id->text : node_string(id);
-}
-
-static int32_t port_read(const struct json_node *node)
-{
-    int64_t number;
-    return node_integer(node, &number) && number >= 0 && number <= 65535 ? (int32_t)number : EVENT_PORT_NONE;
-}
-
-static struct event_row *row_add(struct device_message *message)
-{
-    assert(message->row_count < message->row_room);
-    return &message->rows[message->row_count++];
-}
-
-static struct event_row *custom_row_add(struct device_message *message, struct arena *arena)
-{
-    struct event_row *row = row_add(message);
-
-    *row = (struct event_row){
-        .time_stamp_us = message->record.received_at_us,
-        .type = TEXT("Custom"),
-        .category = TEXT("Custom"),
-        .name = TEXT("Custom"),
-        .hit_count = 1,
-        .remote_port = EVENT_PORT_NONE,
-        .local_port = EVENT_PORT_NONE,
-    };
-    departures_init(&row->departures, DEPARTURES_MAX, arena);
-    return row;
 }
 
 static void custom_row(struct classic_decoder *decoder, struct device_message *message, const struct json_node *document,
                        struct arena *arena)
 {
-    struct event_row *row = custom_row_add(message, arena);
+    struct event_row *row = device_message_custom_row(message, arena);
 
     details_write(&decoder->writer, document, arena, &row->details);
     if (document->replaced)
         departures_of_replacing(document, TEXT("$"), &row->departures);
     if (row->details.order_lost)
         departures_add(&row->departures, TEXT("key-order-lost"));
-}
-
-static void bytes_row(struct device_message *message, struct arena *arena)
-{
-    struct text type = classic_text(message->record.content_type);
-    char *encoded = arena_alloc(arena, 1, TEXT_BASE64_SIZE(message->body.count));
-    struct event_row *row = custom_row_add(message, arena);
-    struct buf out;
-
-    text_base64_encode((const uint8_t *)message->body.bytes, message->body.count, encoded);
-    buf_init(&out, 4 * (size_t)PICKET_BODY_HARD_MAX);
-    buf_string(&out, "{\"ContentType\":");
-    if (type.count > CONTENT_TYPE_MAX)
-        type.count = CONTENT_TYPE_MAX;
-    buf_json_string(&out, memchr(type.bytes, '\0', type.count) ? TEXT("") : type);
-    buf_string(&out, ",\"Encoding\":\"base64\",\"Body\":\"");
-    buf_string(&out, encoded);
-    buf_string(&out, "\"}");
-    assert(!buf_failed(&out));
-    row->details.text = arena_text(arena, buf_as_text(&out));
-    /* jsonb's order is Body, Encoding, ContentType. */
-    row->details.key_order = (struct text){"\x02\x01\x00", 3};
-    buf_done(&out);
 }
 
 /* Lower-case hex with hyphens at 8, 13, 18 and 23: as PostgreSQL prints it, so that nothing is lost in a uuid. */

@@ -84,8 +84,8 @@ void copy_event_line(const struct device_message *message, uint32_t row, int bus
     copy_event_id(message->key, row, id);
     text_hex_encode(id, sizeof id, id_text);
     field_i64(out, message->record.workspace);
-    field_text(out, classic_text(message->record.device));
-    field_text(out, classic_text(message->record.module));
+    field_text(out, device_message_text(message->record.device));
+    field_text(out, device_message_text(message->record.module));
     field_time(out, message->record.received_at_us);
     field_time(out, event->time_stamp_us);
     field_text(out, event->time_local);

@@ -34,8 +34,8 @@ void messages_key(struct device_message *message, struct text cluster, struct te
         topic,
         {position, (size_t)length},
         {workspace, (size_t)workspace_length},
-        classic_text(message->record.device),
-        classic_text(message->record.module),
+        device_message_text(message->record.device),
+        device_message_text(message->record.module),
         message->body,
     };
     secret_digest(parts, sizeof parts / sizeof *parts, NULL, message->key);
@@ -104,8 +104,8 @@ static void row_add(struct columns *columns, const struct device_message *messag
                     struct buf *scratch)
 {
     columns_i64(columns, 0, message->record.workspace);
-    columns_text(columns, 1, classic_text(message->record.device));
-    columns_text(columns, 2, classic_text(message->record.module));
+    columns_text(columns, 1, device_message_text(message->record.device));
+    columns_text(columns, 2, device_message_text(message->record.module));
     columns_key(columns, 3, message->key);
     columns_time(columns, 4, message->record.received_at_us);
     columns_i64(columns, 5, message->partition);

@@ -10,6 +10,7 @@
 #include "ingest/mqtt/reply.h"
 #include "ingest/mqtt/topic.h"
 #include "runtime/clock.h"
+#include "wire/micro_message.h"
 
 /* A message from its PUBLISH to its acknowledgement. Answers come from the bus in any order and on any thread;
  * acknowledgements leave in the order of the messages. */
@@ -204,6 +205,8 @@ static bool properties_read(struct publish *publish, const struct picket_mqtt_pu
         copy[name.count] = 0;
         picket_json_write_name(out, copy);
         picket_json_write_string(out, value.bytes, value.count);
+        if (text_equal(text_of(copy), TEXT(PICKET_MICRO_INDICATOR)))
+            bag.indicator = text_of_span(value);
         bag.any = true;
     }
     if (packet->retain) {
@@ -215,6 +218,7 @@ static bool properties_read(struct publish *publish, const struct picket_mqtt_pu
     message->message_id = bag.message_id;
     message->property_type = bag.content_type;
     message->property_encoding = bag.content_encoding;
+    message->indicator = bag.indicator;
     message->content_type = text_of_span(packet->properties.content_type);
     return bag.any;
 }

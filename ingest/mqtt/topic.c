@@ -1,6 +1,7 @@
 #include "ingest/mqtt/topic.h"
 
 #include "runtime/buf.h"
+#include "wire/micro_message.h"
 
 #define PROPERTY_NAME_MAX 512
 #define MEMBERS_MAX 256 /* each is compared with those behind it */
@@ -197,8 +198,8 @@ void topic_bag_read(struct text bag, char *room, struct picket_json_writer *out,
             found->content_type = value;
         else if (text_equal(plain, TEXT("$.ce")))
             found->content_encoding = value;
-        else if (text_equal(plain, TEXT("mti")))
-            found->message_type = value;
+        else if (text_equal(plain, TEXT(PICKET_MICRO_INDICATOR)))
+            found->indicator = value;
     }
 }
 

@@ -34,7 +34,7 @@ uint32_t topic_filter(struct text filter, const struct identity *identity, bool 
 
 /* What the intake needs to know of a message's properties, decoded; the texts lie in `room`. */
 struct topic_bag {
-    struct text message_id, content_type, content_encoding, message_type; /* $.mid, $.ct, $.ce, mti */
+    struct text message_id, content_type, content_encoding, indicator; /* $.mid, $.ct, $.ce, mti */
     bool any;
 };
 

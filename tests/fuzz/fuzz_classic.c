@@ -10,7 +10,7 @@
  * row, text that PostgreSQL takes (UTF-8 without NUL), details that are JSON without blanks, a key order of ranks that
  * fit, a line of as many fields as the table wants. The first byte chooses what the record says of the body. */
 #define FIELDS 29 /* of the COPY in store/copy.c */
-#define KINDS 6
+#define KINDS 7
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -150,7 +150,8 @@ static void message_check(const struct device_message *message, struct arena *ar
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const types[KINDS] = {"application/json", "", "text/plain", "application/json", "", "x\xff"};
+    static const char micro[] = "{\"mti\":\"2.3-1-1-0\"}"; /* FlatBuffers */
+    static const char *const types[KINDS] = {"application/json", "", "text/plain", "application/json", "", "x\xff", ""};
     struct text body = {size ? (const char *)data + 1 : "", size ? size - 1 : 0};
     unsigned kind = size ? data[0] % KINDS : 0;
     struct device_message message = {
@@ -158,6 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                    .device = {"d", 1},
                    .received_at_us = INT64_C(1767348000000000),
                    .claims_json = kind == 3,
+                   .properties = {kind == 6 ? micro : "", kind == 6 ? sizeof micro - 1 : 0},
                    .content_type = {types[kind], strlen(types[kind])}},
         .body = body,
     };

@@ -446,6 +446,34 @@ START_TEST(bytes_that_do_not_claim_to_be_json_are_kept_as_custom)
 }
 END_TEST
 
+/* A row of the sample; the details end with what every row of the micro agent bears. */
+static json_t *process_row(const char *id, const char *time, int hits, const char *executable, int pid,
+                           const char *command, const char *action)
+{
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:{s:s, s:i, s:i, s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:s, s:s}, s:[]}",
+                     "event_id", id, "element", 0, "time_stamp", time, "type", "Security", "category", "Triggered", "name",
+                     "Process", "hit_count", hits, "details", "Executable", executable, "ProcessId", pid, "ParentProcessId",
+                     2200, "UserName", "admin", "UserId", 1000, "Commandline", command, "EventType", action, "HitCount", hits,
+                     "DeviceId", "device-5", "MessageSource", "Linux", "OriginalEventId", id, "TimestampUTC", time,
+                     "departures");
+}
+
+START_TEST(bodies_of_the_micro_agent_are_events)
+{
+    struct buf body;
+
+    file_read("tests/unit/store/samples/micro/process.bin", &body);
+    json_t *rows = json_array();
+    json_array_append_new(rows, process_row("81888f96-9da4-4bb2-b9c0-c7ced5dce3ea", "2022-08-01T08:00:00Z", 7, "/bin/dash",
+                                            2211, "/bin/sh -c id", "EXEC"));
+    json_array_append_new(rows, process_row("91989fa6-adb4-4bc2-89d0-d7dee5ecf3fa", "2022-08-01T08:00:01Z", 1, "/usr/bin/id",
+                                            2212, "id", "FORK"));
+    send_one(5, "process.bin", "iothub-app-mti: 2.3-1-1-0", buf_as_text(&body), rows);
+    expect_all(5);
+    buf_done(&body);
+}
+END_TEST
+
 START_TEST(pages_of_any_size_give_the_same_events_in_the_same_order)
 {
     json_t *whole = whole_events("device-0", 1000);
@@ -475,10 +503,11 @@ int main(void)
         every_message_of_the_agents_schema_repository_is_found_again,
         details_are_one_text_without_blanks_in_the_senders_order,
         bytes_that_do_not_claim_to_be_json_are_kept_as_custom,
+        bodies_of_the_micro_agent_are_events,
         pages_of_any_size_give_the_same_events_in_the_same_order,
     };
 
-    whole_start(5, NULL);
+    whole_start(6, NULL);
     int failed = check_main(&(const struct check_suite){"pipeline/messages", tests, sizeof tests / sizeof tests[0], NULL,
                                                         NULL, TIME_LIMIT_S});
     return whole_stop() || failed;

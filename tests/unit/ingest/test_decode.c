@@ -11,13 +11,13 @@
 #define DEPTH 64
 
 static const struct decode_claim as_json = {.content_type = {"application/json", 16}};
-static const struct decode_claim as_nothing = {{NULL, 0}, {NULL, 0}, {NULL, 0}};
+static const struct decode_claim as_nothing = {.content_type = {NULL, 0}};
 static struct decoded decoded;
 static struct problem why;
 
 static bool claims(const char *type, const char *property_type, const char *encoding, const char *body)
 {
-    struct decode_claim claim = {text_of(type), text_of(property_type), text_of(encoding)};
+    struct decode_claim claim = {text_of(type), text_of(property_type), text_of(encoding), TEXT_NONE};
     return decode_claims_json(&claim, text_of(body));
 }
 
@@ -72,6 +72,40 @@ START_TEST(bytes_that_claim_nothing_always_pass)
 }
 END_TEST
 
+static struct text micro_sample(const char *name)
+{
+    static char bytes[4096];
+    char path[256];
+
+    snprintf(path, sizeof path, "tests/unit/store/samples/micro/%s.bin", name);
+    FILE *file = fopen(path, "rb");
+    ck_assert_msg(file != NULL, "%s", path);
+    struct text body = {bytes, fread(bytes, 1, sizeof bytes, file)};
+    fclose(file);
+    return body;
+}
+
+START_TEST(flatbuffers_that_are_announced_are_checked)
+{
+    struct decode_claim claim = {.content_type = {"application/octet-stream", 24}, .indicator = {"2.3-1-1-0", 9}};
+    struct text body = micro_sample("process");
+
+    ck_assert_int_eq(decode(&claim, body, DEPTH, &decoded, &why), STATUS_OK);
+    ck_assert(!decoded.claims_json && decoded.has_identity);
+    body.count--;
+    ck_assert_int_eq(decode(&claim, body, DEPTH, &decoded, &why), STATUS_REJECT);
+    ck_assert(!decoded.claims_json && !decoded.has_identity && !decoded.line);
+    ck_assert_str_eq(decoded.refusal, "InvalidFlatBuffer");
+    ck_assert_msg(strstr(why.text, "(byte ") != NULL, "%s", why.text);
+    ck_assert_int_eq(decode(&claim, TEXT("{}"), DEPTH, &decoded, &why), STATUS_REJECT);
+    ck_assert_int_eq(decode(&claim, TEXT(""), DEPTH, &decoded, &why), STATUS_REJECT);
+
+    claim.indicator = TEXT("3.0-1-1-0"); /* nobody knows how to check that */
+    ck_assert_int_eq(decode(&claim, body, DEPTH, &decoded, &why), STATUS_OK);
+    ck_assert(!decoded.claims_json && !decoded.has_identity);
+}
+END_TEST
+
 START_TEST(every_shape_of_json_passes)
 {
     static const char *const bodies[] = {"{}", "[]", "1", "\"x\"", "null", " true ", "{\"Events\":{}}",
@@ -88,6 +122,7 @@ END_TEST
 START_TEST(broken_json_is_told_with_line_and_column)
 {
     ck_assert_int_eq(decode_json(TEXT("{\"a\":1,\n  \"b\" 2}")), STATUS_REJECT);
+    ck_assert_str_eq(decoded.refusal, "InvalidJson");
     ck_assert_uint_eq(decoded.line, 2);
     ck_assert_uint_eq(decoded.column, 7);
     ck_assert_ptr_nonnull(strstr(why.text, "line 2, column 7"));
@@ -207,6 +242,7 @@ int main(void)
         without_a_type_the_first_byte_decides,
         another_type_claims_nothing,
         bytes_that_claim_nothing_always_pass,
+        flatbuffers_that_are_announced_are_checked,
         every_shape_of_json_passes,
         broken_json_is_told_with_line_and_column,
         empty_bodies_that_claim_json_are_refused,

@@ -270,6 +270,16 @@ START_TEST(broken_json_is_400_with_line_and_column)
 }
 END_TEST
 
+START_TEST(flatbuffers_that_are_none_are_400)
+{
+    ck_assert_uint_eq(post_json("iothub-app-mti: 2.3-1-0-0\r\n", "{}"), 400);
+    expect_error("InvalidFlatBuffer");
+    ck_assert_uint_eq(post_json("iothub-app-MTI: 2.3-1-0-0\r\n", ""), 400);
+    ck_assert_uint_eq(post_json("iothub-app-mti: 2.3-0-1-0\r\n", "{}"), 204); /* JSON, and so said */
+    ck_assert_uint_eq(taker_count(taker), 1);
+}
+END_TEST
+
 START_TEST(compressed_bodies_arrive_decompressed)
 {
     z_stream stream = {0};
@@ -567,6 +577,7 @@ int main(void)
         system_and_application_properties_are_kept,
         properties_and_message_ids_that_are_too_long_are_400,
         broken_json_is_400_with_line_and_column,
+        flatbuffers_that_are_none_are_400,
         compressed_bodies_arrive_decompressed,
         bombs_are_413,
         body_up_to_the_limit_passes_and_longer_is_413,
