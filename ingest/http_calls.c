@@ -89,8 +89,9 @@ static void registration_run(struct http_call *call, struct db *db)
 {
     struct http_exchange *exchange = call->exchange;
     const struct registration_settings *settings = call->calls->registration;
+    struct text chain[TLS_CHAIN_MAX];
     struct registration_claim claim = {http_parameter(exchange, "scope"), http_parameter(exchange, "id"),
-                                       http_header(exchange, "Authorization")};
+                                       http_header(exchange, "Authorization"), chain, http_client_chain(exchange, chain)};
     struct registration_answer answer;
     int64_t now_us = http_received_at_us(exchange);
     struct arena *arena = http_arena(exchange);

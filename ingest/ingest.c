@@ -146,8 +146,8 @@ static enum status parts_open(struct ingest *ingest, struct problem *why)
     enum status status = secret_master_load(settings->master_key_file, &master, why);
     if (status)
         return status;
-    ingest->registration = (struct registration_settings){master, settings->device_host_name};
     ingest->roster = roster_new((size_t)settings->roster_max);
+    ingest->registration = (struct registration_settings){master, roster_authorities(ingest->roster), settings->device_host_name};
     status = roster_loader_open(settings->database, &master, ingest->roster, &ingest->loader, why);
     secret_wipe(&master, sizeof master);
     if (!status)

@@ -371,7 +371,7 @@ static void sweep_fire(struct loop_timer *timer)
     loop->changes_seen = changes;
     for (struct session *session = loop->sessions, *next; session; session = next) {
         next = session->next;
-        if (session->state != SESSION_LIVE || session->enrolment ||
+        if (session->state != SESSION_LIVE || session->enrolling ||
             device_auth_holds(auth, &session->member.identity, &session->mark))
             continue;
         session_hold(session);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "ingest/roster.h"
 #include "ingest/sas.h"
 #include "runtime/buf.h"
 #include "runtime/clock.h"
@@ -22,20 +23,51 @@ enum {
     DPS_UNAVAILABLE = 503000,
 };
 
-/* An enrolment whose key signed the claim's token. */
+/* Of a row that picket.enrolment_find() gives. */
+enum {
+    COLUMN_WORKSPACE,
+    COLUMN_GROUP,
+    COLUMN_DEVICE,
+    COLUMN_ENABLED,
+    COLUMN_MODULES,
+    COLUMN_KEY_PRIMARY,
+    COLUMN_KEY_SECONDARY,
+    COLUMN_THUMBPRINT_PRIMARY,
+    COLUMN_THUMBPRINT_SECONDARY,
+    COLUMN_AUTHORITY,
+};
+
+/* What the claim shows, as far as that can be judged without knowing the enrolments. */
+struct evidence {
+    bool is_token;
+    struct sas sas;
+    struct x509_chain *chain;
+    struct x509_facts facts;   /* of the leaf */
+    int64_t authority;         /* that vouches for it; 0: none does */
+    bool in_time;
+};
+
+/* An enrolment that the claim's evidence fits. */
 struct match {
     uint32_t workspace;
     bool enabled;
     struct text group; /* TEXT_NONE: an individual enrolment */
     struct text device;
     struct text modules; /* array literal */
-    struct roster_keys keys; /* of the device: derived, or its own */
+    const char *kind;    /* of the device's credential, as picket.credential has it */
+    struct roster_keys keys; /* of kind "sas": derived, or its own */
+    struct text thumbprints[2]; /* of kind "thumbprint": bytea text, or TEXT_NONE */
 };
 
 static bool match_find(struct db *db, const struct registration_settings *settings, const struct registration_claim *claim,
                        int64_t now_us, struct arena *arena, struct match *out, struct registration_answer *refusal);
+static bool evidence_read(const struct registration_settings *settings, const struct registration_claim *claim,
+                          int64_t now_s, struct evidence *out);
+static bool keys_fit(const struct registration_settings *settings, const struct registration_claim *claim,
+                     const struct sas *sas, const struct db_rows *rows, size_t row, struct arena *arena,
+                     struct roster_keys *keys);
 static bool candidate_fits(const struct registration_settings *settings, const struct registration_claim *claim,
-                           const struct sas *sas, const struct db_rows *rows, size_t row, struct arena *arena,
+                           const struct evidence *evidence, const struct db_rows *rows, size_t row, struct arena *arena,
                            struct match *out);
 static size_t key_open(const struct registration_settings *settings, const struct db_rows *rows, size_t row, int column,
                        struct arena *arena, uint8_t key[PICKET_KEY_MAX]);
@@ -172,28 +204,27 @@ static void refuse_status(enum status status, const struct problem *why, int64_t
 static bool match_find(struct db *db, const struct registration_settings *settings, const struct registration_claim *claim,
                        int64_t now_us, struct arena *arena, struct match *out, struct registration_answer *refusal)
 {
-    static const char find[] = "SELECT workspace_id, group_name, device_id, enabled, sealed_primary, sealed_secondary, modules"
-                               " FROM picket.enrolment_find($1, $2)";
+    static const char find[] = "SELECT workspace_id, group_name, device_id, enabled, modules, sealed_primary, sealed_secondary,"
+                               " thumbprint_primary, thumbprint_secondary, authority_id FROM picket.enrolment_find($1, $2)";
     const char *const parameters[] = {arena_string(arena, claim->id_scope), arena_string(arena, claim->registration_id)};
+    struct evidence evidence = {.chain = NULL};
     struct db_rows *rows = NULL;
-    struct sas sas;
     struct problem why;
     bool found = false;
 
     *out = (struct match){.group = TEXT_NONE};
     bool valid = identity_id_valid(claim->registration_id) && text_utf8_valid(claim->id_scope) &&
-                 !memchr(claim->id_scope.bytes, 0, claim->id_scope.count) && claim->token.bytes &&
-                 sas_parse(claim->token, &sas, &why) == STATUS_OK &&
-                 sas.expires_at_s >= now_us / US_PER_S - SAS_TOLERANCE_S &&
-                 sas_covers_registration(&sas, claim->id_scope, claim->registration_id);
+                 !memchr(claim->id_scope.bytes, 0, claim->id_scope.count) &&
+                 evidence_read(settings, claim, now_us / US_PER_S, &evidence);
     enum status status = valid ? db_query(db, find, parameters, 2, REGISTRATION_QUERY_MS, &rows, &why) : STATUS_OK;
+    for (size_t row = 0; !status && valid && !found && row < db_rows_count(rows); row++)
+        found = candidate_fits(settings, claim, &evidence, rows, row, arena, out);
+    x509_chain_free(evidence.chain);
+    db_rows_free(rows);
     if (status) {
         refuse_status(status, &why, now_us, arena, refusal);
         return false;
     }
-    for (size_t row = 0; valid && !found && row < db_rows_count(rows); row++)
-        found = candidate_fits(settings, claim, &sas, rows, row, arena, out);
-    db_rows_free(rows);
     if (found && out->enabled)
         return true;
     registration_refuse(401, DPS_UNAUTHORIZED, found ? "the enrolment is disabled" : "the credential fits no enrolment", now_us,
@@ -202,36 +233,78 @@ static bool match_find(struct db *db, const struct registration_settings *settin
     return false;
 }
 
+/* A token counts where there are both, as everywhere. The certificate's common name is the registration id. */
+static bool evidence_read(const struct registration_settings *settings, const struct registration_claim *claim,
+                          int64_t now_s, struct evidence *out)
+{
+    struct authority_match match;
+    struct problem why;
+
+    out->is_token = claim->token.count > 0;
+    if (out->is_token)
+        return sas_parse(claim->token, &out->sas, &why) == STATUS_OK && out->sas.expires_at_s >= now_s - SAS_TOLERANCE_S &&
+               sas_covers_registration(&out->sas, claim->id_scope, claim->registration_id);
+    if (!claim->chain_count || x509_chain_read(claim->chain, claim->chain_count, &out->chain, &why))
+        return false;
+    x509_chain_facts(out->chain, &out->facts);
+    out->in_time = !x509_chain_in_time(out->chain, now_s, &why);
+    out->authority = authorities_verify(settings->authorities, out->chain, now_s, &match, &why) ? 0 : match.id;
+    return text_equal(text_of(out->facts.common_name), claim->registration_id);
+}
+
 static bool candidate_fits(const struct registration_settings *settings, const struct registration_claim *claim,
-                           const struct sas *sas, const struct db_rows *rows, size_t row, struct arena *arena,
+                           const struct evidence *evidence, const struct db_rows *rows, size_t row, struct arena *arena,
                            struct match *out)
 {
-    struct roster_keys keys = {.primary_count = 0};
-    bool group = !db_is_null(rows, row, 1);
+    struct match match = {
+        .workspace = (uint32_t)db_i64(rows, row, COLUMN_WORKSPACE),
+        .enabled = db_bool(rows, row, COLUMN_ENABLED),
+        .group = arena_text(arena, db_text(rows, row, COLUMN_GROUP)),
+        .device = arena_text(arena, db_text(rows, row, COLUMN_DEVICE)),
+        .modules = arena_text(arena, db_text(rows, row, COLUMN_MODULES)),
+    };
+    bool fits = false;
 
-    keys.primary_count = key_open(settings, rows, row, 4, arena, keys.primary);
-    keys.secondary_count = key_open(settings, rows, row, 5, arena, keys.secondary);
-    if (group && keys.primary_count && keys.secondary_count) {
+    if (evidence->is_token) {
+        match.kind = "sas";
+        fits = keys_fit(settings, claim, &evidence->sas, rows, row, arena, &match.keys);
+    } else if (!db_is_null(rows, row, COLUMN_AUTHORITY)) {
+        match.kind = "authority";
+        fits = evidence->authority && evidence->authority == db_i64(rows, row, COLUMN_AUTHORITY);
+    } else {
+        match.kind = "thumbprint";
+        for (int i = 0; i < 2; i++) {
+            struct text wanted = db_bytea(rows, row, COLUMN_THUMBPRINT_PRIMARY + i, arena);
+            match.thumbprints[i] = arena_text(arena, db_text(rows, row, COLUMN_THUMBPRINT_PRIMARY + i));
+            const uint8_t *shown = wanted.count == X509_SHA1_BYTES ? evidence->facts.sha1 : evidence->facts.sha256;
+            fits = fits || (wanted.count && evidence->in_time && secret_equal(shown, (const uint8_t *)wanted.bytes, wanted.count));
+        }
+    }
+    if (fits)
+        *out = match;
+    secret_wipe(&match.keys, sizeof match.keys);
+    return fits;
+}
+
+/* A group's keys become those that the device derived from them. */
+static bool keys_fit(const struct registration_settings *settings, const struct registration_claim *claim,
+                     const struct sas *sas, const struct db_rows *rows, size_t row, struct arena *arena,
+                     struct roster_keys *keys)
+{
+    keys->primary_count = key_open(settings, rows, row, COLUMN_KEY_PRIMARY, arena, keys->primary);
+    keys->secondary_count = key_open(settings, rows, row, COLUMN_KEY_SECONDARY, arena, keys->secondary);
+    if (!db_is_null(rows, row, COLUMN_GROUP) && keys->primary_count && keys->secondary_count) {
         uint8_t primary[SECRET_HMAC_BYTES], secondary[SECRET_HMAC_BYTES];
-        secret_hmac_sha256(keys.primary, keys.primary_count, claim->registration_id, primary);
-        secret_hmac_sha256(keys.secondary, keys.secondary_count, claim->registration_id, secondary);
-        memcpy(keys.primary, primary, sizeof primary);
-        memcpy(keys.secondary, secondary, sizeof secondary);
-        keys.primary_count = keys.secondary_count = SECRET_HMAC_BYTES;
+        secret_hmac_sha256(keys->primary, keys->primary_count, claim->registration_id, primary);
+        secret_hmac_sha256(keys->secondary, keys->secondary_count, claim->registration_id, secondary);
+        memcpy(keys->primary, primary, sizeof primary);
+        memcpy(keys->secondary, secondary, sizeof secondary);
+        keys->primary_count = keys->secondary_count = SECRET_HMAC_BYTES;
         secret_wipe(primary, sizeof primary);
         secret_wipe(secondary, sizeof secondary);
     }
-    bool fits = (keys.primary_count && sas_signed_with(sas, keys.primary, keys.primary_count)) ||
-                (keys.secondary_count && sas_signed_with(sas, keys.secondary, keys.secondary_count));
-    if (fits)
-        *out = (struct match){.workspace = (uint32_t)db_i64(rows, row, 0),
-                              .enabled = db_bool(rows, row, 3),
-                              .group = arena_text(arena, db_text(rows, row, 1)),
-                              .device = arena_text(arena, db_text(rows, row, 2)),
-                              .modules = arena_text(arena, db_text(rows, row, 6)),
-                              .keys = keys};
-    secret_wipe(&keys, sizeof keys);
-    return fits;
+    return (keys->primary_count && sas_signed_with(sas, keys->primary, keys->primary_count)) ||
+           (keys->secondary_count && sas_signed_with(sas, keys->secondary, keys->secondary_count));
 }
 
 static size_t key_open(const struct registration_settings *settings, const struct db_rows *rows, size_t row, int column,
@@ -281,22 +354,26 @@ static enum status device_make(struct db *db, const struct registration_settings
                                const struct registration_claim *claim, const struct match *match, struct arena *arena,
                                struct text *operation, struct problem *why)
 {
-    static const char make[] = "SELECT picket.enrolment_register($1::int, $2, $3, $4, $5::bytea, $6::bytea, $7::text[],"
-                               " $8::bytea[], $9::bytea[])";
+    static const char make[] = "SELECT picket.enrolment_register($1::int, $2, $3, $4, $5, $6::bytea, $7::bytea, $8::bytea,"
+                               " $9::bytea, $10::text[], $11::bytea[], $12::bytea[])";
+    bool keys = match->keys.primary_count > 0;
     const char *const parameters[] = {
         arena_format(arena, "%u", (unsigned)match->workspace),
         arena_string(arena, claim->registration_id),
         match->group.bytes ? arena_string(arena, match->group) : NULL,
         arena_string(arena, match->device),
-        key_seal(settings, arena, match->keys.primary, match->keys.primary_count),
-        key_seal(settings, arena, match->keys.secondary, match->keys.secondary_count),
+        match->kind,
+        keys ? key_seal(settings, arena, match->keys.primary, match->keys.primary_count) : NULL,
+        keys ? key_seal(settings, arena, match->keys.secondary, match->keys.secondary_count) : NULL,
+        match->thumbprints[0].bytes ? arena_string(arena, match->thumbprints[0]) : NULL,
+        match->thumbprints[1].bytes ? arena_string(arena, match->thumbprints[1]) : NULL,
         arena_string(arena, match->modules),
         module_keys(settings, arena, match->modules),
         module_keys(settings, arena, match->modules),
     };
     struct db_rows *rows = NULL;
 
-    enum status status = db_query(db, make, parameters, 9, REGISTRATION_QUERY_MS, &rows, why);
+    enum status status = db_query(db, make, parameters, 12, REGISTRATION_QUERY_MS, &rows, why);
     if (!status && db_is_null(rows, 0, 0))
         status = problem_set(why, STATUS_REJECT, "the device was disabled by an operator");
     if (!status)

@@ -1,13 +1,15 @@
 #ifndef PICKET_INGEST_REGISTRATIONS_H
 #define PICKET_INGEST_REGISTRATIONS_H
 
+#include "ingest/authorities.h"
 #include "ingest/identity.h"
 #include "runtime/db.h"
 #include "runtime/secret.h"
 
-/* Enrolment the DPS way: a device that holds a key derived from a group's, or one of its own, becomes a device of the
- * workspace that the id scope names, and learns where to connect. Same answers over HTTPS and MQTT. Each call asks the
- * database; any thread that has a connection.
+/* Enrolment the DPS way: a device that holds a key derived from a group's or one of its own, or shows a certificate that
+ * a group's authority vouches for or that was enrolled by its thumbprint, becomes a device of the workspace that the id
+ * scope names, and learns where to connect. Same answers over HTTPS and MQTT. Each call asks the database; any thread
+ * that has a connection.
  *
  * Facts: Microsoft's pages on symmetric key attestation (the derived key is base64 of HMAC-SHA256 of the registration id
  * under the group's decoded key) and on DPS over MQTT and HTTPS. */
@@ -16,6 +18,8 @@
 struct registration_claim {
     struct text id_scope, registration_id; /* as the path or the user name has them, decoded */
     struct text token;                     /* SharedAccessSignature …, or TEXT_NONE */
+    const struct text *chain; /* certificates in DER, the leaf first, whose key the sender has: for want of a token */
+    size_t chain_count;
 };
 
 /* An answer as DPS gives it, over either front; the text lies in the caller's arena. */
@@ -28,6 +32,7 @@ struct registration_answer {
 
 struct registration_settings {
     struct secret_master master;
+    struct authorities *authorities; /* of the roster */
     const char *hub_host_name; /* where the workspace names no host; "host:port" gives its host */
 };
 

@@ -8,7 +8,7 @@
  * LISTEN picket_roster and once a second anyway. While the database is away the roster stays as it was, and the loader tries again. */
 struct roster_loader;
 
-#define ROSTER_SCHEMA_NEEDED 8 /* the number of the migration that this build reads */
+#define ROSTER_SCHEMA_NEEDED 9 /* the number of the migration that this build reads */
 
 /* Starts the thread; the first reading is its work too, so this never waits for the database. `roster` is borrowed
  * until roster_loader_close(). STATUS_REJECT: `conninfo` is malformed. Tells readiness as the part "ingest.roster". */

@@ -35,10 +35,15 @@ static enum cli_exit run_configuration_devices(const struct cli *cli);
         {"secondary-key", "BASE64", "The same for the second key."}
 
 static const struct cli_flag workspace_flags[] = {WORKSPACE_FLAG};
-static const struct cli_flag group_flags[] = {FIRST_FLAGS};
+static const struct cli_flag group_flags[] = {
+    FIRST_FLAGS,
+    {"authority", "NAME", "No keys: its devices show certificates that this authority vouches for (see picket ca)."},
+};
 static const struct cli_flag enrollment_flags[] = {
     FIRST_FLAGS,
     {"device", "ID", "Id of the device that comes of it (default: the registration id)."},
+    {"thumbprint", "HEX", "No keys: it shows the certificate with this SHA-1 or SHA-256."},
+    {"secondary-thumbprint", "HEX", "The same for a second certificate, to change from one to the other."},
 };
 static const struct cli_flag configuration_flags[] = {
     WORKSPACE_FLAG,
@@ -55,7 +60,7 @@ static const struct cli_flag configuration_flags[] = {
     {name, "", sentence, NULL, CLI_FLAGS(workspace_flags), CLI_SERVER | CLI_JSON, 0, 0, run}
 
 const struct cli_verb fleet_verbs[] = {
-    VERB("group create", "NAME", "Make an enrolment group; prints its keys and the id scope.", group_flags, 1, run_group_create),
+    VERB("group create", "NAME", "Make an enrolment group; prints the id scope, and its keys where it has some.", group_flags, 1, run_group_create),
     LIST_VERB("group list", "List enrolment groups.", run_group_list),
     VERB("group show", "NAME", "Show a group: what its devices begin with, and how many there are.", workspace_flags, 1,
          run_group_show),
@@ -64,7 +69,7 @@ const struct cli_verb fleet_verbs[] = {
     VERB("group delete", "NAME", "Remove a group; its devices stay.", workspace_flags, 1, run_group_delete),
     VERB("group derive-key", "NAME REGISTRATION-ID", "Print the key that one device of the group is configured with.",
          workspace_flags, 2, run_group_derive),
-    VERB("enrollment create", "REGISTRATION-ID", "Make an enrolment for one device; prints its keys and the id scope.",
+    VERB("enrollment create", "REGISTRATION-ID", "Make an enrolment for one device; prints the id scope, and its keys where it has some.",
          enrollment_flags, 1, run_enrollment_create),
     LIST_VERB("enrollment list", "List enrolments of single devices.", run_enrollment_list),
     VERB("enrollment show", "REGISTRATION-ID", "Show one.", workspace_flags, 1, run_enrollment_show),
@@ -99,15 +104,23 @@ static json_t *texts_of(const char *list)
 /* What a group and an enrolment have in common. */
 static enum cli_exit create(const struct cli *cli, const char *path, const char *name)
 {
-    static const char *const keys[][2] = {{"primary-key", "primary_key"}, {"secondary-key", "secondary_key"},
-                                          {"device", "device"}};
+    static const char *const members[][2] = {{"primary-key", "primary_key"},
+                                             {"secondary-key", "secondary_key"},
+                                             {"device", "device"},
+                                             {"authority", "authority"},
+                                             {"thumbprint", "primary_thumbprint"},
+                                             {"secondary-thumbprint", "secondary_thumbprint"}};
     json_t *body = json_pack("{s:s}", name, cli_argument(cli, 0)), *value = NULL;
     enum status status = STATUS_OK;
     struct problem why;
 
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (cli_given(cli, keys[i][0]))
-            json_object_set_new(body, keys[i][1], json_string(cli_value(cli, keys[i][0])));
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
+        if (cli_given(cli, members[i][0]))
+            json_object_set_new(body, members[i][1], json_string(cli_value(cli, members[i][0])));
+    if (cli_given(cli, "authority"))
+        json_object_set_new(body, "authentication", json_string("authority"));
+    else if (cli_given(cli, "thumbprint") || cli_given(cli, "secondary-thumbprint"))
+        json_object_set_new(body, "authentication", json_string("thumbprint"));
     if (cli_given(cli, "modules"))
         json_object_set_new(body, "modules", texts_of(cli_value(cli, "modules")));
     if (cli_given(cli, "tags"))
@@ -134,7 +147,8 @@ static enum cli_exit run_group_create(const struct cli *cli)
 static enum cli_exit run_group_list(const struct cli *cli)
 {
     static const struct table_column columns[] = {
-        {"NAME", "name"}, {"STATUS", "status"}, {"ID SCOPE", "id_scope"}, {"DEVICES", "registered"}, {"MODULES", "modules"}};
+        {"NAME", "name"}, {"STATUS", "status"}, {"ID SCOPE", "id_scope"}, {"SHOWS", "authentication"}, {"DEVICES", "registered"},
+        {"MODULES", "modules"}};
 
     return listing_print(cli, listing_path(cli, "/v1/groups?limit=500", NULL), "groups", columns,
                          sizeof columns / sizeof columns[0]);

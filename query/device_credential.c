@@ -14,7 +14,6 @@ static enum status kind_wanted(const struct request *request, enum device_creden
 static enum status strangers_refuse(const struct request *request, enum device_credential_kind kind, struct problem *why);
 static enum status thumbprint_wanted(const struct request *request, const char *member, struct device_thumbprint *out,
                                      struct problem *why);
-static const char *thumbprint_bytea(const struct request *request, const struct device_thumbprint *thumbprint);
 static void thumbprint_read(const struct request *request, const struct db_rows *rows, int column, struct device_thumbprint *out);
 static void thumbprint_write(const struct device_thumbprint *thumbprint, const char *name, struct reply *reply);
 
@@ -62,8 +61,8 @@ enum status device_credential_put(const struct query *query, const struct reques
                                       kind_names[credential->kind],
                                       sas ? device_key_seal(query, request, &credential->keys.primary) : NULL,
                                       sas ? device_key_seal(query, request, &credential->keys.secondary) : NULL,
-                                      thumbprint_bytea(request, &credential->primary),
-                                      thumbprint_bytea(request, &credential->secondary)};
+                                      device_thumbprint_bytea(request, &credential->primary),
+                                      device_thumbprint_bytea(request, &credential->secondary)};
 
     return request_query(request, put, parameters, 8, NULL, why);
 }
@@ -197,7 +196,7 @@ static enum status thumbprint_wanted(const struct request *request, const char *
     return status;
 }
 
-static const char *thumbprint_bytea(const struct request *request, const struct device_thumbprint *thumbprint)
+const char *device_thumbprint_bytea(const struct request *request, const struct device_thumbprint *thumbprint)
 {
     char hex[HEX_SIZE];
 

@@ -39,6 +39,8 @@ MUST_CHECK enum status device_credential_get(const struct query *query, const st
                                              const struct device_path *path, struct device_credential *out,
                                              struct problem *why);
 
+/* As a bytea parameter; NULL when there is none. */
+const char *device_thumbprint_bytea(const struct request *request, const struct device_thumbprint *thumbprint);
 const char *device_credential_name(const struct device_credential *credential); /* "sas", "thumbprint", "authority" */
 /* The keys; or "authentication" and what belongs to it. What is answered with keys stays as scripts know it. */
 void device_credential_write(const struct device_credential *credential, struct reply *reply);

@@ -181,6 +181,23 @@ ROUTE_HANDLER(authorities_enable)
 }
 
 /* Devices that it let in stay enrolled, and get in again when it comes back. */
+/* `parameters`: workspace and name. */
+static enum status unused_check(const struct request *request, const char *const parameters[2], struct reply *reply,
+                                struct problem *why)
+{
+    static const char find_group[] = "SELECT name FROM picket.enrollment_group WHERE workspace_id = $1::int AND authority = $2"
+                                     " ORDER BY name LIMIT 1";
+    struct db_rows *rows = NULL;
+
+    enum status status = request_query(request, find_group, parameters, 2, &rows, why);
+    if (!status && db_rows_count(rows))
+        status = reply_refuse(reply, why, 409, "InUse",
+                              "The group %.*s enrols devices on its word: delete that first, or disable the authority.",
+                              TEXT_ARGS(db_text(rows, 0, 0)));
+    db_rows_free(rows);
+    return status;
+}
+
 ROUTE_HANDLER(authorities_delete)
 {
     static const char forget[] = "DELETE FROM picket.certificate_authority WHERE workspace_id = $1::int AND name = $2";
@@ -192,7 +209,9 @@ ROUTE_HANDLER(authorities_delete)
     if (!status) {
         int64_t workspace = db_i64(rows, 0, COLUMN_WORKSPACE_ID);
         const char *const parameters[] = {request_decimal(request, workspace), name};
-        status = request_query(request, forget, parameters, 2, NULL, why);
+        status = unused_check(request, parameters, reply, why);
+        if (!status)
+            status = request_query(request, forget, parameters, 2, NULL, why);
         if (!status)
             status = request_audit(request, workspace, "authority.delete", name, NULL, why);
     }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "query/device_key.h"
+#include "query/device_credential.h"
 #include "query/device_path.h"
 #include "query/twin_rules.h"
 
@@ -29,9 +29,11 @@ static const struct kind group_kind = {
     .name = "name",
     .select = "SELECT e.workspace_id, e.name, w.name, e.status, e.tags, e.desired, to_json(e.modules), NULL,"
               " w.id_scope," REGISTERED("r.group_name = e.name") "," TIMES
+              ", CASE WHEN e.authority IS NULL THEN 'sas' ELSE 'authority' END, e.authority, NULL"
               " FROM picket.enrollment_group e JOIN picket.workspace w USING (workspace_id)",
-    .insert = "INSERT INTO picket.enrollment_group (workspace_id, name, sealed_primary, sealed_secondary, tags, desired, modules)"
-              " VALUES ($1::int, $2, $3::bytea, $4::bytea, $5::jsonb, $6::jsonb, $7::text[]) ON CONFLICT DO NOTHING RETURNING $8::text",
+    .insert = "INSERT INTO picket.enrollment_group (workspace_id, name, sealed_primary, sealed_secondary, tags, desired, modules,"
+              " authority) VALUES ($1::int, $2, $3::bytea, $4::bytea, $5::jsonb, $6::jsonb, $7::text[], $9)"
+              " ON CONFLICT DO NOTHING RETURNING $8::text, $10::text, $11::text",
     .status = "UPDATE picket.enrollment_group SET status = $3, changed_at = now() WHERE workspace_id = $1::int AND name = $2",
     .remove = "DELETE FROM picket.enrollment_group WHERE workspace_id = $1::int AND name = $2",
 };
@@ -42,10 +44,13 @@ static const struct kind enrollment_kind = {
     .name = "registration_id",
     .select = "SELECT e.workspace_id, e.registration_id, w.name, e.status, e.tags, e.desired, to_json(e.modules), e.device_id,"
               " w.id_scope," REGISTERED("r.group_name IS NULL AND r.registration_id = e.registration_id") "," TIMES
+              ", CASE WHEN e.thumbprint_primary IS NULL THEN 'sas' ELSE 'thumbprint' END,"
+              " upper(encode(e.thumbprint_primary, 'hex')), upper(encode(e.thumbprint_secondary, 'hex'))"
               " FROM picket.enrollment e JOIN picket.workspace w USING (workspace_id)",
     .insert = "INSERT INTO picket.enrollment (workspace_id, registration_id, sealed_primary, sealed_secondary, tags, desired,"
-              " modules, device_id) VALUES ($1::int, $2, $3::bytea, $4::bytea, $5::jsonb, $6::jsonb, $7::text[], $8)"
-              " ON CONFLICT DO NOTHING RETURNING device_id",
+              " modules, device_id, thumbprint_primary, thumbprint_secondary)"
+              " VALUES ($1::int, $2, $3::bytea, $4::bytea, $5::jsonb, $6::jsonb, $7::text[], $8, $10::bytea, $11::bytea)"
+              " ON CONFLICT DO NOTHING RETURNING $9::text",
     .status = "UPDATE picket.enrollment SET status = $3, changed_at = now() WHERE workspace_id = $1::int AND registration_id = $2",
     .remove = "DELETE FROM picket.enrollment WHERE workspace_id = $1::int AND registration_id = $2",
 };
@@ -55,6 +60,8 @@ struct wish {
     const char *name, *device, *tags, *desired, *modules;
     int64_t workspace;
     const char *workspace_name;
+    struct device_credential credential; /* of the enrolment itself; its keys are the caller's to wipe */
+    const char *authority;               /* name, or NULL */
 };
 
 static enum status kind_list(const struct kind *kind, const struct request *request, struct reply *reply, struct problem *why);
@@ -68,6 +75,8 @@ static enum status find(const struct kind *kind, const struct request *request, 
                         struct problem *why);
 static void row_write(const struct kind *kind, const struct db_rows *rows, size_t row, struct reply *reply);
 static enum status wish_read(const struct kind *kind, const struct request *request, struct wish *out, struct problem *why);
+static enum status attestation_read(const struct kind *kind, const struct request *request, struct wish *out, struct problem *why);
+static enum status authority_check(const struct request *request, const struct wish *wish, struct problem *why);
 static enum status modules_read(const struct request *request, const char **out, struct problem *why);
 
 ROUTE_HANDLER(groups_list)
@@ -124,6 +133,8 @@ ROUTE_HANDLER(groups_derive_key)
     const char *const parameters[] = {request_decimal(request, status ? 0 : db_i64(found, 0, 0)), name};
     if (!status)
         status = request_query(request, get, parameters, 2, &rows, why);
+    if (!status && db_is_null(rows, 0, 0))
+        status = reply_refuse(reply, why, 409, "NoKey", "The devices of the group %.128s show certificates: it has no key.", name);
     if (!status)
         status = device_key_open(query, db_bytea(rows, 0, 0, request->arena), &key, why);
     if (!status)
@@ -227,21 +238,20 @@ static enum status kind_create(const struct kind *kind, const struct query *quer
 {
     static const char scope_of[] = "SELECT id_scope FROM picket.workspace WHERE workspace_id = $1::int";
     struct db_rows *rows = NULL, *scope = NULL;
-    struct device_keys keys;
     struct wish wish;
 
     enum status status = wish_read(kind, request, &wish, why);
-    if (!status)
-        status = device_key_wanted(request, "primary_key", &keys.primary, why);
-    if (!status)
-        status = device_key_wanted(request, "secondary_key", &keys.secondary, why);
     if (status)
         return status;
+    const struct device_credential *credential = &wish.credential;
+    bool sas = credential->kind == DEVICE_CREDENTIAL_SAS;
     const char *const parameters[] = {request_decimal(request, wish.workspace), wish.name,
-                                      device_key_seal(query, request, &keys.primary),
-                                      device_key_seal(query, request, &keys.secondary), wish.tags, wish.desired, wish.modules,
-                                      wish.device};
-    status = request_query(request, kind->insert, parameters, 8, &rows, why);
+                                      sas ? device_key_seal(query, request, &credential->keys.primary) : NULL,
+                                      sas ? device_key_seal(query, request, &credential->keys.secondary) : NULL,
+                                      wish.tags, wish.desired, wish.modules, wish.device, wish.authority,
+                                      device_thumbprint_bytea(request, &credential->primary),
+                                      device_thumbprint_bytea(request, &credential->secondary)};
+    status = request_query(request, kind->insert, parameters, 11, &rows, why);
     if (!status && !db_rows_count(rows))
         status = reply_refuse(reply, why, 409, "Exists", "There is %s %s %.128s already.",
                               kind == &group_kind ? "a" : "an", kind->noun, wish.name);
@@ -257,11 +267,12 @@ static enum status kind_create(const struct kind *kind, const struct query *quer
         reply_string(reply, "workspace", wish.workspace_name);
         reply_string(reply, "status", "enabled");
         reply_column_text(reply, "id_scope", scope, 0, 0);
-        reply_string(reply, "primary_key", keys.primary.text);
-        reply_string(reply, "secondary_key", keys.secondary.text);
+        device_credential_write(credential, reply);
+        if (wish.authority)
+            reply_string(reply, "authority", wish.authority);
         reply_close_object(reply);
     }
-    secret_wipe(&keys, sizeof keys);
+    secret_wipe(&wish.credential, sizeof wish.credential);
     db_rows_free(scope);
     db_rows_free(rows);
     return status;
@@ -342,12 +353,17 @@ static void row_write(const struct kind *kind, const struct db_rows *rows, size_
     reply_column_number(reply, "registered", rows, row, 9);
     reply_column_time(reply, "created_at", rows, row, 10);
     reply_column_time(reply, "changed_at", rows, row, 11);
+    reply_column_text(reply, "authentication", rows, row, 12);
+    if (!db_is_null(rows, row, 13))
+        reply_column_text(reply, kind == &group_kind ? "authority" : "primary_thumbprint", rows, row, 13);
+    if (!db_is_null(rows, row, 14))
+        reply_column_text(reply, "secondary_thumbprint", rows, row, 14);
 }
 
 static enum status wish_read(const struct kind *kind, const struct request *request, struct wish *out, struct problem *why)
 {
-    static const char *const members[] = {"name",   "registration_id", "device",      "workspace",     "tags",
-                                          "desired", "modules",        "primary_key", "secondary_key", NULL};
+    static const char *const members[] = {"name",    "registration_id", "device",    "workspace",               "tags",
+                                          "desired", "modules",         "authority", DEVICE_CREDENTIAL_MEMBERS, NULL};
     const json_t *tags = json_object_get(request->body, "tags"), *desired = json_object_get(request->body, "desired");
 
     *out = (struct wish){.tags = "{}", .desired = "{}"};
@@ -370,6 +386,42 @@ static enum status wish_read(const struct kind *kind, const struct request *requ
         status = modules_read(request, &out->modules, why);
     if (!status)
         status = request_workspace(request, &out->workspace, &out->workspace_name, why);
+    return status ? status : attestation_read(kind, request, out, why);
+}
+
+/* A group's devices show keys, or certificates of one authority; a single one shows keys or its own certificate. */
+static enum status attestation_read(const struct kind *kind, const struct request *request, struct wish *out, struct problem *why)
+{
+    enum status status = device_credential_wanted(request, &out->credential, why);
+    if (!status)
+        status = request_string(request, "authority", &out->authority, why);
+    if (status)
+        return status;
+    bool by_authority = out->credential.kind == DEVICE_CREDENTIAL_AUTHORITY;
+    if (kind == &group_kind && out->credential.kind == DEVICE_CREDENTIAL_THUMBPRINT)
+        return problem_set(why, STATUS_REJECT, "a thumbprint is one device's: enrol that by an enrollment of its own");
+    if (kind == &enrollment_kind && (by_authority || out->authority))
+        return problem_set(why, STATUS_REJECT, "an authority vouches for many devices: name it with a group");
+    if (by_authority != (out->authority != NULL))
+        return problem_set(why, STATUS_REJECT, "\"authority\" names a certificate authority, and \"authentication\" is then"
+                                               " \"authority\": one is here without the other");
+    return by_authority ? authority_check(request, out, why) : STATUS_OK;
+}
+
+static enum status authority_check(const struct request *request, const struct wish *wish, struct problem *why)
+{
+    static const char find_one[] = "SELECT status FROM picket.certificate_authority WHERE workspace_id = $1::int AND name = $2";
+    const char *const parameters[] = {request_decimal(request, wish->workspace), wish->authority};
+    struct db_rows *rows = NULL;
+
+    enum status status = request_query(request, find_one, parameters, 2, &rows, why);
+    if (!status && !db_rows_count(rows))
+        status = problem_set(why, STATUS_REJECT, "there is no authority %.128s in the workspace %.128s: add it with picket ca add",
+                             wish->authority, wish->workspace_name);
+    else if (!status && text_equal(db_text(rows, 0, 0), TEXT("unverified")))
+        status = problem_set(why, STATUS_REJECT, "the authority %.128s is not verified yet: see picket ca verify",
+                             wish->authority);
+    db_rows_free(rows);
     return status;
 }
 

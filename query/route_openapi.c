@@ -101,17 +101,17 @@ static const struct {
     {"GroupList", PAGE_OF("groups", REFERENCE("Group"))},
     {"Group", OBJECT("\"name\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA ",\"id_scope\":" TEXT_SCHEMA ",\"tags\":" ANY_OBJECT ",\"desired\":" ANY_OBJECT
                       ",\"modules\":" TEXTS_SCHEMA ",\"registered\":" NUMBER_SCHEMA ",\"created_at\":" TIME_SCHEMA
-                      ",\"changed_at\":" TIME_SCHEMA)},
+                      ",\"changed_at\":" TIME_SCHEMA ",\"authentication\":" TEXT_SCHEMA ",\"authority\":" TEXT_SCHEMA)},
     {"GroupNew", BODY("\"name\"", "\"name\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"tags\":" ANY_OBJECT ",\"desired\":" ANY_OBJECT
-                      ",\"modules\":" TEXTS_SCHEMA ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA)},
-    {"GroupKeys", OBJECT("\"name\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA ",\"id_scope\":" TEXT_SCHEMA ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA)},
+                      ",\"modules\":" TEXTS_SCHEMA "," CREDENTIAL_NEW ",\"authority\":" TEXT_SCHEMA)},
+    {"GroupKeys", OBJECT("\"name\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA ",\"id_scope\":" TEXT_SCHEMA ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA ",\"authentication\":" TEXT_SCHEMA ",\"authority\":" TEXT_SCHEMA)},
     {"EnrollmentList", PAGE_OF("enrollments", REFERENCE("Enrollment"))},
     {"Enrollment", OBJECT("\"registration_id\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA ",\"id_scope\":" TEXT_SCHEMA ",\"tags\":" ANY_OBJECT ",\"desired\":" ANY_OBJECT
                       ",\"modules\":" TEXTS_SCHEMA ",\"registered\":" NUMBER_SCHEMA ",\"created_at\":" TIME_SCHEMA
-                      ",\"changed_at\":" TIME_SCHEMA)},
+                      ",\"changed_at\":" TIME_SCHEMA ",\"authentication\":" TEXT_SCHEMA ",\"primary_thumbprint\":" TEXT_SCHEMA ",\"secondary_thumbprint\":" TEXT_SCHEMA)},
     {"EnrollmentNew", BODY("\"registration_id\"", "\"registration_id\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"tags\":" ANY_OBJECT ",\"desired\":" ANY_OBJECT
-                      ",\"modules\":" TEXTS_SCHEMA ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA)},
-    {"EnrollmentKeys", OBJECT("\"registration_id\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA ",\"id_scope\":" TEXT_SCHEMA ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA)},
+                      ",\"modules\":" TEXTS_SCHEMA "," CREDENTIAL_NEW)},
+    {"EnrollmentKeys", OBJECT("\"registration_id\":" TEXT_SCHEMA "," "\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA ",\"id_scope\":" TEXT_SCHEMA ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA ",\"authentication\":" TEXT_SCHEMA ",\"primary_thumbprint\":" TEXT_SCHEMA ",\"secondary_thumbprint\":" TEXT_SCHEMA)},
     {"EnrolmentStatus", OBJECT("\"name\":" TEXT_SCHEMA ",\"registration_id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA
                                ",\"status\":" TEXT_SCHEMA)},
     {"DeriveKey", BODY("\"registration_id\"", "\"registration_id\":" TEXT_SCHEMA)},

@@ -104,7 +104,7 @@ void call_cloud_take(struct session *session)
 {
     unsigned taken = 0, most = session->receive_maximum < SESSION_CLOUD_MAX ? session->receive_maximum : SESSION_CLOUD_MAX;
 
-    if (!(session->member.wants & PRESENCE_CLOUD_MESSAGES) || session->enrolment || session->state != SESSION_LIVE)
+    if (!(session->member.wants & PRESENCE_CLOUD_MESSAGES) || session->enrolling || session->state != SESSION_LIVE)
         return;
     session->cloud_more = true;
     for (size_t i = 0; session->cloud && i < SESSION_CLOUD_MAX; i++)
@@ -208,17 +208,12 @@ static void call_run(struct db_pool_job *job, struct db *db)
     loop_post(call->session->loop->loop, &call->post);
 }
 
-static struct registration_claim claim_of(const struct session *session)
-{
-    return (struct registration_claim){session->member.identity.device, session->member.identity.module,
-                                       text_of(session->token)};
-}
-
 static void call_ask(struct call *call, struct db *db)
 {
     const struct identity *identity = &call->session->member.identity;
     const struct registration_settings *settings = session_parts(call->session)->registration;
-    struct registration_claim claim = claim_of(call->session);
+    const struct session_enrolment *enrolling = call->session->enrolling;
+    const struct registration_claim *claim = enrolling ? &enrolling->claim : NULL;
     int64_t now_us = clock_utc_us();
 
     switch (call->kind) {
@@ -239,13 +234,13 @@ static void call_ask(struct call *call, struct db *db)
         call->came = cloud_message_settle(db, identity, call->text, call->outcome, CALL_MS, &call->why);
         break;
     case CALL_ENROLMENT_JUDGE:
-        registration_authenticate(db, settings, &claim, now_us, &call->arena, &call->registration);
+        registration_authenticate(db, settings, claim, now_us, &call->arena, &call->registration);
         break;
     case CALL_REGISTER:
-        registration_register(db, settings, &claim, call->text, now_us, &call->arena, &call->registration);
+        registration_register(db, settings, claim, call->text, now_us, &call->arena, &call->registration);
         break;
     case CALL_OPERATION:
-        registration_operation(db, settings, &claim, call->operation, now_us, &call->arena, &call->registration);
+        registration_operation(db, settings, claim, call->operation, now_us, &call->arena, &call->registration);
         break;
     }
 }

@@ -212,6 +212,27 @@ static void welcome(struct session *session, const struct picket_mqtt_connect *c
 }
 
 /* Not a device yet, or not for us: the database knows what it may become. */
+static struct session_enrolment *enrolling_new(const struct session *session, struct text password)
+{
+    struct session_enrolment *enrolling = calloc(1, sizeof *enrolling);
+    struct text shown[TLS_CHAIN_MAX];
+
+    if (!enrolling)
+        abort();
+    arena_init(&enrolling->arena);
+    size_t count = session->channel.tls ? tls_chain(session->channel.tls, shown) : 0;
+    for (size_t i = 0; i < count; i++)
+        enrolling->chain[i] = arena_text(&enrolling->arena, shown[i]);
+    enrolling->claim = (struct registration_claim){
+        .id_scope = session->member.identity.device,
+        .registration_id = session->member.identity.module,
+        .token = arena_text(&enrolling->arena, password),
+        .chain = enrolling->chain,
+        .chain_count = count,
+    };
+    return enrolling;
+}
+
 static enum session_verdict connect_enrolment(struct session *session, const struct picket_mqtt_connect *connect,
                                               const struct user_name *user)
 {
@@ -220,15 +241,10 @@ static enum session_verdict connect_enrolment(struct session *session, const str
         return SESSION_TAKEN;
     }
     ids_keep(session, user->host, user->device, 0);
-    session->enrolment = true;
+    session->enrolling = enrolling_new(session, text_of_span(connect->password));
     session->keep = false;
     session->expires_at_ms = INT64_MAX;
     session_enter(session, SESSION_JUDGING);
-    if (connect->has_password) {
-        session->token = strndup(connect->password.bytes, connect->password.count);
-        if (!session->token)
-            abort();
-    }
     call_enrolment_judge(session);
     return SESSION_TAKEN;
 }

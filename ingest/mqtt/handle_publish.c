@@ -74,7 +74,7 @@ enum session_verdict handle_publish(struct session *session, const struct picket
         session_close(session, PICKET_MQTT_RECEIVE_MAXIMUM, "more messages under way than the receive maximum");
         return SESSION_TAKEN;
     }
-    topic_read((struct text){packet.topic.bytes, packet.topic.count}, &session->member.identity, session->enrolment, &topic);
+    topic_read((struct text){packet.topic.bytes, packet.topic.count}, &session->member.identity, session->enrolling, &topic);
     switch (topic.kind) {
     case TOPIC_EVENTS:
         return events_take(session, &packet, &topic);

@@ -10,7 +10,7 @@
 /* The code for one filter; changes `wants`. */
 static uint8_t subscribe_one(struct session *session, struct text filter, unsigned qos, uint32_t *wants)
 {
-    uint32_t bit = topic_filter(filter, &session->member.identity, session->enrolment);
+    uint32_t bit = topic_filter(filter, &session->member.identity, session->enrolling);
 
     if (!bit)
         return session->version == PICKET_MQTT_5 ? PICKET_MQTT_NOT_AUTHORIZED : 0x80;
@@ -23,7 +23,7 @@ static uint8_t subscribe_one(struct session *session, struct text filter, unsign
 
 static uint8_t unsubscribe_one(struct session *session, struct text filter, uint32_t *wants)
 {
-    uint32_t bit = topic_filter(filter, &session->member.identity, session->enrolment);
+    uint32_t bit = topic_filter(filter, &session->member.identity, session->enrolling);
     bool had = *wants & bit;
 
     *wants &= ~(bit | PRESENCE_QOS1(bit));

@@ -110,7 +110,9 @@ void session_release(struct session *session)
         return;
     assert(session->state == SESSION_CLOSED && !session->publishes);
     free(session->ids);
-    free(session->token);
+    if (session->enrolling)
+        arena_done(&session->enrolling->arena);
+    free(session->enrolling);
     free(session->will);
     free(session->cloud);
     free(session->out);

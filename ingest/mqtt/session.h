@@ -56,6 +56,14 @@ struct session_cloud {
     char lock[40];
 };
 
+/* What a session for enrolment has shown: it counts anew with each thing that is asked, on threads that outlive the
+ * connection's TLS. */
+struct session_enrolment {
+    struct registration_claim claim;
+    struct text chain[TLS_CHAIN_MAX];
+    struct arena arena; /* of all this */
+};
+
 struct session {
     struct loop_watch watch;
     struct loop_timer timer; /* the earliest of all that may be due; looked at when it fires */
@@ -66,7 +74,6 @@ struct session {
     _Atomic unsigned references; /* any thread */
     uint8_t state;               /* enum session_state; session_enter() alone changes it */
     uint8_t version;             /* enum picket_mqtt_version, once CONNECT was read */
-    bool enrolment;              /* it speaks to $dps */
     bool present;                /* it is in presence */
     bool keep;                   /* its subscriptions are kept when it leaves */
     bool explain;                /* MQTT 5: the client wants reason strings */
@@ -75,7 +82,7 @@ struct session {
     char peer[INET6_ADDRSTRLEN];
     const char *transport; /* "mqtt" or "mqtt-ws" */
     char *ids;             /* device, then module; or the id scope, then the registration id */
-    char *token;           /* of one for enrolment, which is asked for it again; NULL: none */
+    struct session_enrolment *enrolling; /* NULL unless it speaks to $dps */
     struct roster_entry entry;
     struct roster_workspace workspace;
     struct device_auth_mark mark;

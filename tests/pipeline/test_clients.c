@@ -169,7 +169,9 @@ START_TEST(devices_show_certificates_that_operators_vouch_for)
     struct issued *x_1 = issue("x-1", &(struct certificate_wish){.common_name = "x-1"}, ca);
     struct issued *sec = issue("sec", &(struct certificate_wish){.common_name = "x-1/sec"}, ca);
     struct issued *t_1 = issue("t-1", &(struct certificate_wish){.common_name = "whatever"}, NULL);
-    struct text list = certificate_authority_revoke(ca, (const struct issued *const[]){x_1}, 1, 1000, 2000);
+    struct issued *n_1 = issue("n-1", &(struct certificate_wish){.common_name = "n-1"}, ca);
+    struct issued *s_1 = issue("s-1", &(struct certificate_wish){.common_name = "s-1"}, NULL);
+    struct text list = certificate_authority_revoke(ca, (const struct issued *const[]){x_1, n_1}, 2, 1000, 2000);
     char *pem = certificate_authority_list_pem(list);
     file_write(file("crl", "pem"), pem);
     text_hex_encode(certificate_authority_sha1(t_1), 20, thumbprint);
@@ -179,6 +181,18 @@ START_TEST(devices_show_certificates_that_operators_vouch_for)
     ck_assert_ptr_nonnull(strstr(picket(0, "device", "authentication", "t-1", "--thumbprint", thumbprint), "x509=true"));
     picket(2, "device", "create", "t-2", "--thumbprint", "nothing");
     picket(2, "device", "create", "t-2", "--x509-ca", "--thumbprint", thumbprint);
+    picket(2, "group", "create", "line", "--authority", "nowhere");
+    picket(2, "group", "create", "line", "--authority", "plant", "--primary-key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    ck_assert_ptr_nonnull(strstr(picket(0, "group", "create", "line", "--authority", "plant", "--tags", "group=line", "--modules",
+                                        "azureiotsecurity", "--json"), "id_scope"));
+    ck_assert_ptr_null(strstr(out.bytes, "primary_key"));
+    picket(2, "group", "derive-key", "line", "n-1");
+    text_hex_encode(certificate_authority_sha1(s_1), 20, thumbprint);
+    picket(2, "enrollment", "create", "s-1", "--thumbprint", "nothing");
+    picket(0, "enrollment", "create", "s-1", "--thumbprint", thumbprint, "--device", "single-1");
+    ck_assert_ptr_nonnull(strstr(picket(0, "enrollment", "show", "s-1", "--json"), "\"authentication\":\"thumbprint\""));
+    picket(2, "ca", "delete", "plant");
+    ck_assert_ptr_nonnull(strstr(said.bytes, "The group line"));
     client_passes("x509_device.py", (const char *const[]){"localhost", https_port(), whole_ca_file(), whole_token(),
                                                           whole_query_url(), folder, NULL});
     picket(0, "ca", "crl", "plant", file("crl", "pem"));
@@ -186,10 +200,11 @@ START_TEST(devices_show_certificates_that_operators_vouch_for)
     picket(0, "ca", "disable", "plant");
     ck_assert_ptr_nonnull(strstr(picket(0, "ca", "show", "plant"), "disabled"));
     picket(0, "ca", "enable", "plant");
+    picket(0, "group", "delete", "line");
     picket(0, "ca", "delete", "plant");
     picket(2, "ca", "show", "plant");
 
-    struct issued *const all[] = {ca, unfit, proof, x_1, sec, t_1};
+    struct issued *const all[] = {ca, unfit, proof, x_1, sec, t_1, n_1, s_1};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         certificate_authority_free(all[i]);
     ck_assert_int_eq(program_run("/bin/rm", (const char *const[]){"-r", folder, NULL}, NULL, NULL), 0);

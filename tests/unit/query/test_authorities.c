@@ -257,9 +257,9 @@ END_TEST
 START_TEST(enrolling_replaces_a_credential_of_another_kind)
 {
     ask(token("admin", "default"), "POST", "/v1/devices", "{\"id\":\"d\",\"authentication\":\"authority\"}", 201);
-    sql("SELECT picket.enrolment_register(1, 'd', NULL, 'd', '\\x00', '\\x01', '{}', '{}', '{}')");
+    sql("SELECT picket.enrolment_register(1, 'd', NULL, 'd', 'sas', '\\x00', '\\x01', NULL, NULL, '{}', '{}', '{}')");
     ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.credential WHERE kind = 'sas'"), 1);
-    sql("SELECT picket.enrolment_register(1, 'd', NULL, 'd', '\\x02', '\\x03', '{}', '{}', '{}')");
+    sql("SELECT picket.enrolment_register(1, 'd', NULL, 'd', 'sas', '\\x02', '\\x03', NULL, NULL, '{}', '{}', '{}')");
     ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.credential WHERE sealed_primary = '\\x02'"), 1);
 }
 END_TEST
