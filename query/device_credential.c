@@ -14,7 +14,8 @@ static enum status kind_wanted(const struct request *request, enum device_creden
 static enum status strangers_refuse(const struct request *request, enum device_credential_kind kind, struct problem *why);
 static enum status thumbprint_wanted(const struct request *request, const char *member, struct device_thumbprint *out,
                                      struct problem *why);
-static void thumbprint_read(const struct request *request, const struct db_rows *rows, int column, struct device_thumbprint *out);
+static void thumbprint_read(const struct request *request, const struct db_rows *rows, size_t row, int column,
+                            struct device_thumbprint *out);
 static void thumbprint_write(const struct device_thumbprint *thumbprint, const char *name, struct reply *reply);
 
 enum status device_credential_wanted(const struct request *request, struct device_credential *out, struct problem *why)
@@ -76,27 +77,29 @@ enum status device_credential_get(const struct query *query, const struct reques
     const char *const parameters[] = {path->workspace, path->device, path->module};
     struct db_rows *rows = NULL;
 
-    memset(out, 0, sizeof *out);
     enum status status = request_query(request, get, parameters, 3, &rows, why);
     if (!status && db_rows_count(rows) == 0)
         status = problem_set(why, STATUS_REJECT, "the device %.300s has no credential", path->name);
-    if (status) {
-        db_rows_free(rows);
-        return status;
-    }
-    for (size_t kind = 0; kind < sizeof kind_names / sizeof kind_names[0]; kind++)
-        if (text_equal(db_text(rows, 0, 0), text_of(kind_names[kind])))
-            out->kind = (enum device_credential_kind)kind;
-    if (out->kind == DEVICE_CREDENTIAL_SAS) {
-        status = device_key_open(query, db_bytea(rows, 0, 1, request->arena), &out->keys.primary, why);
-        if (!status)
-            status = device_key_open(query, db_bytea(rows, 0, 2, request->arena), &out->keys.secondary, why);
-    } else {
-        thumbprint_read(request, rows, 3, &out->primary);
-        thumbprint_read(request, rows, 4, &out->secondary);
-    }
+    if (!status)
+        status = device_credential_read(query, request, rows, 0, 0, out, why);
     db_rows_free(rows);
     return status;
+}
+
+enum status device_credential_read(const struct query *query, const struct request *request, const struct db_rows *rows,
+                                   size_t row, int column, struct device_credential *out, struct problem *why)
+{
+    memset(out, 0, sizeof *out);
+    for (size_t kind = 0; kind < sizeof kind_names / sizeof kind_names[0]; kind++)
+        if (text_equal(db_text(rows, row, column), text_of(kind_names[kind])))
+            out->kind = (enum device_credential_kind)kind;
+    if (out->kind != DEVICE_CREDENTIAL_SAS) {
+        thumbprint_read(request, rows, row, column + 3, &out->primary);
+        thumbprint_read(request, rows, row, column + 4, &out->secondary);
+        return STATUS_OK;
+    }
+    enum status status = device_key_open(query, db_bytea(rows, row, column + 1, request->arena), &out->keys.primary, why);
+    return status ? status : device_key_open(query, db_bytea(rows, row, column + 2, request->arena), &out->keys.secondary, why);
 }
 
 const char *device_credential_name(const struct device_credential *credential)
@@ -206,9 +209,10 @@ const char *device_thumbprint_bytea(const struct request *request, const struct 
     return arena_format(request->arena, "\\x%s", hex);
 }
 
-static void thumbprint_read(const struct request *request, const struct db_rows *rows, int column, struct device_thumbprint *out)
+static void thumbprint_read(const struct request *request, const struct db_rows *rows, size_t row, int column,
+                            struct device_thumbprint *out)
 {
-    struct text bytes = db_bytea(rows, 0, column, request->arena);
+    struct text bytes = db_bytea(rows, row, column, request->arena);
 
     if (bytes.count > sizeof out->bytes)
         return; /* the table allows no such */

@@ -41,6 +41,12 @@ MUST_CHECK enum status device_credential_get(const struct query *query, const st
 
 /* As a bytea parameter; NULL when there is none. */
 const char *device_thumbprint_bytea(const struct request *request, const struct device_thumbprint *thumbprint);
+/* From a row's kind, sealed_primary, sealed_secondary, thumbprint_primary and thumbprint_secondary, `column` being the
+ * first. STATUS_FAULT: a key was sealed with another master key. */
+MUST_CHECK enum status device_credential_read(const struct query *query, const struct request *request,
+                                              const struct db_rows *rows, size_t row, int column,
+                                              struct device_credential *out, struct problem *why);
+
 const char *device_credential_name(const struct device_credential *credential); /* "sas", "thumbprint", "authority" */
 /* The keys; or "authentication" and what belongs to it. What is answered with keys stays as scripts know it. */
 void device_credential_write(const struct device_credential *credential, struct reply *reply);

@@ -10,6 +10,7 @@
 #define NULLABLE(type) "{\"type\":\"" type "\",\"nullable\":true}"
 #define TEXT_SCHEMA "{\"type\":\"string\"}"
 #define NUMBER_SCHEMA "{\"type\":\"integer\"}"
+#define FLAG_SCHEMA "{\"type\":\"boolean\"}"
 #define TIME_SCHEMA "{\"type\":\"string\",\"format\":\"date-time\",\"nullable\":true}"
 #define THUMBPRINT_SCHEMA "{\"type\":\"string\",\"description\":\"SHA-1 or SHA-256 of the certificate in DER, as hex\"}"
 #define TEXTS_SCHEMA "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}"
@@ -60,6 +61,15 @@ static const struct {
                       ",\"missing_count\":" NUMBER_SCHEMA ",\"drop_reasons\":" ANY_OBJECT
                       ",\"first_seen_at\":" TIME_SCHEMA ",\"last_seen_at\":" TIME_SCHEMA)},
     {"DeviceStatus", OBJECT(DEVICE_HEAD)},
+    {"DeviceImport", BODY("\"devices\"", "\"devices\":{\"type\":\"array\",\"maxItems\":1000,\"items\":" REFERENCE("DeviceMoved")
+                          "},\"workspace\":" TEXT_SCHEMA ",\"skip_existing\":" FLAG_SCHEMA ",\"dry_run\":" FLAG_SCHEMA)},
+    {"DeviceMoved", OBJECT("\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA "," CREDENTIAL_NEW
+                           ",\"tags\":" ANY_OBJECT ",\"desired\":" ANY_OBJECT)},
+    {"DeviceImported", OBJECT("\"workspace\":" TEXT_SCHEMA ",\"dry_run\":" FLAG_SCHEMA ",\"created\":" NUMBER_SCHEMA
+                              ",\"updated\":" NUMBER_SCHEMA ",\"unchanged\":" NUMBER_SCHEMA ",\"skipped\":" NUMBER_SCHEMA
+                              ",\"keys_made\":" NUMBER_SCHEMA ",\"refused\":{\"type\":\"array\",\"items\":"
+                              OBJECT("\"position\":" NUMBER_SCHEMA ",\"id\":" TEXT_SCHEMA ",\"message\":" TEXT_SCHEMA) "}")},
+    {"DeviceExport", PAGE_OF("devices", REFERENCE("DeviceMoved"))},
     {"KeyChoice", BODY("\"key\"", "\"key\":{\"type\":\"string\",\"enum\":[\"primary\",\"secondary\",\"both\"]}")},
     {"ConnectionString", OBJECT("\"connection_string\":" TEXT_SCHEMA)},
     {"Twin", OBJECT("\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"etag\":" TEXT_SCHEMA ",\"tags\":" ANY_OBJECT
@@ -178,6 +188,7 @@ static const struct {
     {"cursor", TEXT_SCHEMA, "`next` of the page before, unchanged."},
     {"workspace", TEXT_SCHEMA, "One of the token's workspaces; without it, all of them."},
     {"status", TEXT_SCHEMA, "Only those with this status."},
+    {"keys", "{\"type\":\"string\",\"enum\":[\"true\",\"false\"]}", "Whether keys are told: true or false."},
     {"search", TEXT_SCHEMA, "Only ids that contain this, in any case."},
     {"key", "{\"type\":\"string\",\"enum\":[\"primary\",\"secondary\"],\"default\":\"primary\"}", "Which key."},
     {"device", TEXT_SCHEMA, "Only this device; for events also device/module."},

@@ -27,6 +27,8 @@ extern const size_t query_route_count;
 /* route_<resource>.c */
 #define ROUTE_HANDLER(name) \
     enum status name(struct query *query, const struct request *request, struct reply *reply, struct problem *why)
+ROUTE_HANDLER(moving_import);
+ROUTE_HANDLER(moving_export);
 ROUTE_HANDLER(devices_list);
 ROUTE_HANDLER(devices_create);
 ROUTE_HANDLER(devices_show);
