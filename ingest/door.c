@@ -7,6 +7,7 @@
 
 #include "ingest/device_auth.h"
 #include "ingest/ingest_metrics.h"
+#include "ingest/sightings.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "wire/bus_record.h"
@@ -26,6 +27,7 @@ struct row {
     int64_t from_us, to_us;
     uint32_t refused[INGEST_METRICS_CODES];
     char last[SENTENCE_MAX];
+    struct sighting_clone clone; /* returns 0: none */
     uint32_t workspace;
     uint8_t device_count, module_count;
     char ids[]; /* device, then module */
@@ -33,6 +35,7 @@ struct row {
 
 struct door {
     struct bus *bus;
+    struct sightings *sightings;
     uint32_t window_ms;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -61,6 +64,7 @@ enum status door_open(struct bus *bus, uint32_t window_ms, struct door **out, st
     if (!door)
         abort();
     door->bus = bus;
+    door->sightings = sightings_new();
     door->window_ms = window_ms;
     pthread_mutex_init(&door->lock, NULL);
     pthread_condattr_init(&attributes);
@@ -68,6 +72,7 @@ enum status door_open(struct bus *bus, uint32_t window_ms, struct door **out, st
     pthread_cond_init(&door->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     if (pthread_create(&door->thread, NULL, door_run, door)) {
+        sightings_free(door->sightings);
         free(door);
         return problem_set(why, STATUS_FAULT, "no thread for what the front door saw");
     }
@@ -104,6 +109,7 @@ void door_close(struct door *take_door)
     }
     pthread_cond_destroy(&door->changed);
     pthread_mutex_destroy(&door->lock);
+    sightings_free(door->sightings);
     free(door);
 }
 
@@ -142,6 +148,26 @@ void door_refused_credential(struct door *door, const struct device_auth_claim *
         identity.module = claim->module;
     }
     door_refused(door, &identity, code, result->reason.text);
+}
+
+void door_passed(struct door *door, const struct identity *identity, const char *peer)
+{
+    struct sighting_clone clone;
+
+    if (!sightings_note(door->sightings, identity, peer, clock_monotonic_ms() / 1000, &clone))
+        return;
+    int64_t now_us = clock_utc_us();
+    log_warn("device.cloned", "workspace=%u device=%.*s module=%.*s addresses=%s,%s returns=%u", (unsigned)identity->workspace,
+             TEXT_ARGS(identity->device), TEXT_ARGS(identity->module), clone.addresses[0], clone.addresses[1],
+             (unsigned)clone.returns);
+    pthread_mutex_lock(&door->lock);
+    struct row *row = row_find(door, identity, now_us);
+    if (row && row->device_count) {
+        clone.returns += row->clone.returns;
+        row->clone = clone;
+        row->to_us = now_us;
+    }
+    pthread_mutex_unlock(&door->lock);
 }
 
 static void *door_run(void *context)
@@ -214,6 +240,19 @@ static enum status row_send(struct row *row, struct problem *why)
     return bus_send(row->door->bus, &sent, row_sent, row, why);
 }
 
+static void clone_print(const struct sighting_clone *clone, struct picket_json_writer *writer)
+{
+    picket_json_write_name(writer, "Clones");
+    picket_json_open_object(writer);
+    picket_json_write_name(writer, "RemoteAddress");
+    picket_json_write_terminated(writer, clone->addresses[0]);
+    picket_json_write_name(writer, "OtherAddress");
+    picket_json_write_terminated(writer, clone->addresses[1]);
+    picket_json_write_name(writer, "Returns");
+    picket_json_write_int(writer, clone->returns);
+    picket_json_close_object(writer);
+}
+
 static size_t row_print(const struct row *row, char out[VALUE_SIZE])
 {
     struct picket_json_writer writer;
@@ -238,8 +277,12 @@ static size_t row_print(const struct row *row, char out[VALUE_SIZE])
     }
     buf_done(&digits);
     picket_json_close_object(&writer);
-    picket_json_write_name(&writer, "Last");
-    picket_json_write_string(&writer, row->last, strlen(row->last));
+    if (row->last[0]) {
+        picket_json_write_name(&writer, "Last");
+        picket_json_write_string(&writer, row->last, strlen(row->last));
+    }
+    if (row->clone.returns)
+        clone_print(&row->clone, &writer);
     picket_json_close_object(&writer);
     size_t count = picket_json_written(&writer);
     assert(count && "VALUE_SIZE holds the longest sentence, escaped");
@@ -274,6 +317,11 @@ static void row_merge(struct door *door, const struct row *row)
         into->refused[i] += row->refused[i];
     if (!into->last[0])
         memcpy(into->last, row->last, sizeof into->last);
+    if (row->clone.returns) {
+        uint32_t returns = into->clone.returns + row->clone.returns;
+        into->clone = row->clone;
+        into->clone.returns = returns;
+    }
     if (row->from_us < into->from_us)
         into->from_us = row->from_us;
     if (row->to_us > into->to_us)

@@ -4,8 +4,9 @@
 #include "ingest/identity.h"
 #include "runtime/bus.h"
 
-/* What the front door saw: refusals, summed per identity and window of ten seconds, sent to the bus as records of kind
- * `door` (docs/bus.md) so that an owner can see why nothing arrives. A thread of its own sends them. */
+/* What the front door saw: refusals, summed per identity and window of ten seconds, and identities that go back and forth
+ * between two addresses. Sent to the bus as records of kind `door` (docs/bus.md), so that an owner can see why nothing
+ * arrives and who is there twice. A thread of its own sends them. */
 struct door;
 
 #define DOOR_WINDOW_MS 10000
@@ -26,5 +27,8 @@ struct device_auth_claim;
 struct device_auth_result;
 void door_refused_credential(struct door *door, const struct device_auth_claim *claim,
                              const struct device_auth_result *result, unsigned code, const char *peer);
+
+/* Notes from where a credential of `identity` came that was let in: see sightings.h. Any thread. */
+void door_passed(struct door *door, const struct identity *identity, const char *peer);
 
 #endif

@@ -196,6 +196,7 @@ static bool front_admit(void *context, struct http_exchange *exchange, const str
         return false;
     }
     struct identity identity = {result.workspace.workspace, claim.device, claim.module};
+    door_passed(front->parts.door, &identity, http_peer(exchange));
     if (!length_fits(front, exchange, &identity))
         return false;
     struct post *post = ARENA_NEW(http_arena(exchange), struct post);

@@ -15,6 +15,8 @@ struct event {
     struct departures departures;
 };
 
+static struct event_row *door_row(struct classic_decoder *decoder, struct device_message *message,
+                                  const struct json_node *details, struct text name, struct arena *arena);
 static const struct json_node *properties_read(struct classic_decoder *decoder, struct device_message *message,
                                                struct arena *arena);
 static bool claims_json(const struct device_message *message, const struct json_node *properties);
@@ -100,22 +102,39 @@ enum status classic_decode_door(struct classic_decoder *decoder, struct device_m
         return status;
     }
     device_message_clear(message, arena);
-    device_message_room(message, 1, arena);
-    custom_row(decoder, message, value, arena);
-    struct event_row *row = &message->rows[0];
-    row->type = TEXT("Picket");
-    row->category = TEXT("Triggered");
-    row->name = TEXT("FrontDoor");
-    if (node_integer(node_member(value, "To"), &number) &&
-        device_message_time_plausible(number, message->record.received_at_us))
-        row->time_stamp_us = number;
-    const struct json_node *counts = node_member(value, "Refused");
+    device_message_room(message, 2, arena);
+    const struct json_node *counts = node_member(value, "Refused"), *clones = node_member(value, "Clones");
     *refused = node_is(counts, PICKET_JSON_OBJECT_OPEN) ? counts : NULL;
     for (const struct json_node *node = *refused ? counts->first : NULL; node; node = node->next)
         if (node_integer(node, &number) && number > 0 && number < UINT32_MAX)
             sum += number;
-    row->hit_count = sum > 0 ? sum : 1;
+    bool is_clone = node_is(clones, PICKET_JSON_OBJECT_OPEN);
+    if (sum || !is_clone)
+        door_row(decoder, message, value, TEXT("FrontDoor"), arena)->hit_count = sum > 0 ? sum : 1;
+    if (is_clone) {
+        struct event_row *row = door_row(decoder, message, clones, TEXT("ClonedIdentity"), arena);
+        struct text address = node_string(node_member(clones, "RemoteAddress"));
+        if (address.bytes && departures_is_address(address))
+            row->remote_address = address;
+        if (node_integer(node_member(clones, "Returns"), &number) && number > 0 && number < UINT32_MAX)
+            row->hit_count = number;
+    }
+    bool timed = node_integer(node_member(value, "To"), &number) &&
+                 device_message_time_plausible(number, message->record.received_at_us);
+    for (size_t i = 0; timed && i < message->row_count; i++)
+        message->rows[i].time_stamp_us = number;
     return STATUS_OK;
+}
+
+static struct event_row *door_row(struct classic_decoder *decoder, struct device_message *message,
+                                  const struct json_node *details, struct text name, struct arena *arena)
+{
+    custom_row(decoder, message, details, arena);
+    struct event_row *row = &message->rows[message->row_count - 1];
+    row->type = TEXT("Picket");
+    row->category = TEXT("Triggered");
+    row->name = name;
+    return row;
 }
 
 /* They come from headers and topics, so they hold what PostgreSQL does not take as a body may. NULL: there are none. */

@@ -19,8 +19,9 @@ void classic_decoder_done(struct classic_decoder *decoder);
 MUST_CHECK enum status classic_decode(struct classic_decoder *decoder, struct device_message *message,
                                       struct arena *arena, struct problem *why);
 
-/* A record of kind `door`: what the front door saw of one identity. Fills the same fields with one row of type Picket
- * whose details are the value; `*refused` becomes the object of counted refusals, NULL when there is none.
+/* A record of kind `door`: what the front door saw of one identity. Fills the same fields with rows of type Picket:
+ * FrontDoor, whose details are the value, where it tells of refusals or of nothing else; ClonedIdentity, whose details are
+ * its member Clones, where it has one. `*refused` becomes the object of counted refusals, NULL when there is none.
  * STATUS_REJECT: the value is not the JSON that docs/bus.md describes. */
 MUST_CHECK enum status classic_decode_door(struct classic_decoder *decoder, struct device_message *message,
                                            struct arena *arena, const struct json_node **refused, struct problem *why);

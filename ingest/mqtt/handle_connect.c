@@ -172,6 +172,7 @@ static enum session_verdict connect_device(struct session *session, const struct
         return SESSION_TAKEN;
     }
     ids_keep(session, user->device, user->module, result.workspace.workspace);
+    door_passed(parts->door, &session->member.identity, session->peer);
     session->entry = result.entry;
     session->workspace = result.workspace;
     session->mark = result.mark;

@@ -5,6 +5,7 @@ first that does not ends the program with 1."""
 import base64
 import hashlib
 import hmac
+import http.client
 import json
 import ssl
 import sys
@@ -150,6 +151,25 @@ check("what is no JSON is a dead letter", len(dead) == 1, dead)
 code, _, body = device("POST", events, own, b'[{"body":1}]', Content_Type=batch_type)
 check("what is no batch: 400 with a place", code == 400 and "column" in json.loads(body)["error"], body)
 check("an empty batch: 204", device("POST", events, own, b"[]", Content_Type=batch_type)[0] == 204)
+
+# Two that share a credential.
+def from_address(address):
+    connection = http.client.HTTPSConnection(HUB, urllib.parse.urlsplit(DEVICES).port, context=context, timeout=WAIT,
+                                             source_address=(address, 0))
+    connection.request("POST", events, body=b"{}", headers={"Authorization": own})
+    code = connection.getresponse().status
+    connection.close()
+    return code
+
+
+check("an identity may come from anywhere", {from_address(f"127.0.0.{2 + i % 2}") for i in range(8)} == {204})
+for _ in range(300):
+    cloned = [event["details"] for event in api("GET", "/v1/events?device=https-7&name=ClonedIdentity")["events"]]
+    if cloned:
+        break
+    pause.wait(0.1)
+check("and is told to be cloned when it goes back and forth",
+      cloned and {cloned[0]["RemoteAddress"], cloned[0]["OtherAddress"]} == {"127.0.0.2", "127.0.0.3"}, cloned)
 
 api("POST", "/v1/devices/https-7/disable")
 code, _, body = device("PUT", here + "/register", token, b"{}")

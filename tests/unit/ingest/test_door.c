@@ -81,6 +81,26 @@ START_TEST(refusals_of_one_identity_are_summed_into_one_record)
 }
 END_TEST
 
+START_TEST(an_identity_that_goes_back_and_forth_is_told_with_both_addresses)
+{
+    struct identity identity = {1, TEXT("d1"), TEXT("")};
+    struct door *door = opened(LONG_MS);
+
+    for (int i = 0; i < 20; i++)
+        door_passed(door, &identity, i % 2 ? "192.0.2.1" : "2001:db8::7");
+    door_close(door);
+    ck_assert_uint_eq(taker_count(taker), 1);
+    ck_assert(text_equal(taker_header(taker, 0, "device"), TEXT("d1")));
+    json_t *json = value(0), *clones = json_object_get(json, "Clones");
+    ck_assert_str_eq(json_string_value(json_object_get(clones, "RemoteAddress")), "2001:db8::7");
+    ck_assert_str_eq(json_string_value(json_object_get(clones, "OtherAddress")), "192.0.2.1");
+    ck_assert_int_eq(json_integer_value(json_object_get(clones, "Returns")), 3);
+    ck_assert_uint_eq(json_object_size(json_object_get(json, "Refused")), 0);
+    ck_assert_ptr_null(json_object_get(json, "Last"));
+    json_decref(json);
+}
+END_TEST
+
 START_TEST(window_ends_by_itself_and_the_next_counts_anew)
 {
     struct identity identity = {1, TEXT("d1"), TEXT("")};
@@ -165,6 +185,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         refusals_of_one_identity_are_summed_into_one_record,
+        an_identity_that_goes_back_and_forth_is_told_with_both_addresses,
         window_ends_by_itself_and_the_next_counts_anew,
         records_that_were_not_stored_go_out_with_a_later_window,
         identities_beyond_the_limit_are_put_down_to_their_workspace,

@@ -423,6 +423,19 @@ START_TEST(what_the_front_door_saw_is_an_event)
     ck_assert_int_eq(row->time_stamp_us, INT64_C(1767347999000000));
     ck_assert_uint_eq(refused->count, 2);
 
+    message.body = TEXT("{\"To\":1767347999000000,\"Refused\":{},\"Clones\":{\"RemoteAddress\":\"192.0.2.1\",\"OtherAddress\":"
+                        "\"192.0.2.2\",\"Returns\":5}}");
+    ck_assert_int_eq(classic_decode_door(&decoder, &message, &arena, &refused, &why), STATUS_OK);
+    row = only_row(&message);
+    ck_assert_text_eq(row->name, "ClonedIdentity");
+    ck_assert_text_eq(row->remote_address, "192.0.2.1");
+    ck_assert_int_eq(row->hit_count, 5);
+    ck_assert_int_eq(row->time_stamp_us, INT64_C(1767347999000000));
+    ck_assert_text_eq(row->details.text, "{\"RemoteAddress\":\"192.0.2.1\",\"OtherAddress\":\"192.0.2.2\",\"Returns\":5}");
+    message.body = TEXT("{\"Refused\":{\"401\":1},\"Clones\":{}}");
+    ck_assert_int_eq(classic_decode_door(&decoder, &message, &arena, &refused, &why), STATUS_OK);
+    ck_assert_uint_eq(message.row_count, 2);
+
     message.body = TEXT("{\"Refused\":7}");
     ck_assert_int_eq(classic_decode_door(&decoder, &message, &arena, &refused, &why), STATUS_OK);
     ck_assert_ptr_null(refused);
