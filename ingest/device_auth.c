@@ -115,6 +115,18 @@ bool device_auth_holds(struct device_auth *auth, const struct identity *identity
     return holds;
 }
 
+void device_auth_limits(struct device_auth *auth, const struct identity *identity, struct roster_entry *entry,
+                        struct roster_workspace *workspace)
+{
+    struct roster_entry present;
+    struct roster_workspace of_it;
+
+    if (roster_find(auth->roster, identity, &present))
+        *entry = present;
+    if (roster_workspace_find(auth->roster, identity->workspace, &of_it))
+        *workspace = of_it;
+}
+
 bool device_auth_keys(struct device_auth *auth, const struct identity *identity, struct roster_keys *out)
 {
     struct roster_entry entry;

@@ -57,6 +57,9 @@ void device_auth_check(struct device_auth *auth, const struct device_auth_claim 
 /* Whether who was let in by `mark` may stay: the identity is still enabled and has the key or thumbprint still, or the
  * authority is still trusted and has not revoked the certificate. `mark` is brought up to date. Any thread. */
 bool device_auth_holds(struct device_auth *auth, const struct identity *identity, struct device_auth_mark *mark);
+/* What it may send, brought up to date; as it was where the identity is gone. Any thread. */
+void device_auth_limits(struct device_auth *auth, const struct identity *identity, struct roster_entry *entry,
+                        struct roster_workspace *workspace);
 /* The keys of an identity that is enabled, for the caller to wipe. False: there is none such, or it has none, as those
  * that show a certificate. */
 bool device_auth_keys(struct device_auth *auth, const struct identity *identity, struct roster_keys *out);

@@ -6,9 +6,14 @@
     METRIC_LABELLED_INIT("picket_ingest_messages_total", "Messages of devices by the code of their answer.", \
                          "code", code)
 
+#define THROTTLED(limit)                                                                                            \
+    METRIC_LABELLED_INIT("picket_ingest_throttled_total",                                                          \
+                         "Messages that were put off by a limit, as often as they were: 429, or MQTT not read.", "limit", limit)
+
 struct ingest_metrics ingest_metrics = {
     .messages = {BY_CODE("204"), BY_CODE("400"), BY_CODE("401"), BY_CODE("403"), BY_CODE("413"), BY_CODE("415"),
                  BY_CODE("429"), BY_CODE("500"), BY_CODE("503"), BY_CODE("other")},
+    .throttled = {THROTTLED("device"), THROTTLED("workspace")},
     .body_bytes = METRIC_COUNTER_INIT("picket_ingest_body_bytes_total", "Bytes of accepted bodies, decompressed."),
     .messages_in_flight = METRIC_GAUGE_INIT("picket_ingest_messages_in_flight",
                                             "Messages that wait for the bus to say that they are durable."),
@@ -39,6 +44,7 @@ const unsigned ingest_metrics_codes[INGEST_METRICS_CODES] = {204, 400, 401, 403,
 void ingest_metrics_register(void)
 {
     metric_register(ingest_metrics.messages, INGEST_METRICS_CODES);
+    metric_register(ingest_metrics.throttled, 2);
     metric_register(&ingest_metrics.body_bytes, 1);
     metric_register(&ingest_metrics.messages_in_flight, 1);
     metric_register(&ingest_metrics.body_bytes_in_flight, 1);

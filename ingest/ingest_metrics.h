@@ -8,6 +8,7 @@
 /* What the role counts, of this process. */
 struct ingest_metrics {
     struct metric messages[INGEST_METRICS_CODES]; /* by the code of their answer */
+    struct metric throttled[2]; /* by the device's limit, by its workspace's */
     struct metric body_bytes;
     struct metric messages_in_flight, body_bytes_in_flight;
     struct metric roster_devices, roster_age_seconds, roster_unusable_keys;

@@ -144,14 +144,16 @@ static bool quota_passes(struct intake *intake, struct intake_message *message)
 {
     struct quota_limits device, workspace;
     char sentence[160];
+    bool is_workspace;
 
     quota_limits(intake, message, &device, &workspace);
-    unsigned seconds =
-        quota_take(intake->quota, &message->identity, &device, &workspace, message->body.count, quota_now_us());
+    unsigned seconds = quota_take(intake->quota, &message->identity, &device, &workspace, message->body.count, quota_now_us(),
+                                  &is_workspace);
     if (!seconds)
         return true;
-    snprintf(sentence, sizeof sentence,
-             "More came than this device or its workspace may send; try again in %u seconds.", seconds);
+    metric_add(&ingest_metrics.throttled[is_workspace], 1);
+    snprintf(sentence, sizeof sentence, "More came than this %s may send; try again in %u seconds.",
+             is_workspace ? "device's workspace" : "device", seconds);
     struct intake_answer answer = {429, "Throttled", sentence, 0, 0, seconds, NULL};
     refuse(intake, message, &answer);
     return false;

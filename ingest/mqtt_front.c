@@ -358,7 +358,7 @@ static void arrival_run(struct loop_post *post)
     free(arrival);
 }
 
-/* Whoever lost the right to be here goes within a second, whatever it was that let it in. */
+/* Whoever lost the right to be here goes within a second, whatever it was that let it in; who stays may have other limits. */
 static void sweep_fire(struct loop_timer *timer)
 {
     struct mqtt_loop *loop = (struct mqtt_loop *)((char *)timer - offsetof(struct mqtt_loop, sweep));
@@ -371,9 +371,12 @@ static void sweep_fire(struct loop_timer *timer)
     loop->changes_seen = changes;
     for (struct session *session = loop->sessions, *next; session; session = next) {
         next = session->next;
-        if (session->state != SESSION_LIVE || session->enrolling ||
-            device_auth_holds(auth, &session->member.identity, &session->mark))
+        if (session->state != SESSION_LIVE || session->enrolling)
             continue;
+        if (device_auth_holds(auth, &session->member.identity, &session->mark)) {
+            device_auth_limits(auth, &session->member.identity, &session->entry, &session->workspace);
+            continue;
+        }
         session_hold(session);
         session_close(session, PICKET_MQTT_NOT_AUTHORIZED, "the identity was disabled or removed, or its key changed");
         session_go_on(session);

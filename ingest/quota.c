@@ -58,7 +58,7 @@ void quota_free(struct quota *take_quota)
 }
 
 unsigned quota_take(struct quota *quota, const struct identity *identity, const struct quota_limits *device,
-                    const struct quota_limits *workspace, size_t bytes, int64_t now_us)
+                    const struct quota_limits *workspace, size_t bytes, int64_t now_us, bool *is_workspace)
 {
     /* Locks are taken in this order everywhere. */
     struct claim of_device = claim_device(quota, identity, device);
@@ -66,6 +66,7 @@ unsigned quota_take(struct quota *quota, const struct identity *identity, const 
     int64_t device_us = wait_us(&of_device, now_us), workspace_us = wait_us(&of_workspace, now_us);
     int64_t longer_us = device_us > workspace_us ? device_us : workspace_us;
 
+    *is_workspace = workspace_us > device_us;
     if (longer_us == 0) {
         take(&of_device, 1, bytes, now_us);
         take(&of_workspace, 1, bytes, now_us);

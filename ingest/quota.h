@@ -20,10 +20,11 @@ struct quota *quota_new(void);
 void quota_free(struct quota *take_quota);
 
 /* Takes one message of `bytes` from the budgets of the device (a module has its own) and of its workspace; from both or
- * from none. Returns 0, else the seconds after which it would fit. A message larger than a whole burst passes when the
- * bucket is full, and is paid for afterwards. `now_us` is of a clock that never goes back. Any thread. */
+ * from none. Returns 0, else the seconds after which it would fit, and in `*is_workspace` whether that waits for the
+ * workspace's longer than for the device's. A message larger than a whole burst passes when the bucket is full, and is
+ * paid for afterwards. `now_us` is of a clock that never goes back. Any thread. */
 unsigned quota_take(struct quota *quota, const struct identity *identity, const struct quota_limits *device,
-                    const struct quota_limits *workspace, size_t bytes, int64_t now_us);
+                    const struct quota_limits *workspace, size_t bytes, int64_t now_us, bool *is_workspace);
 
 /* Takes `bytes` more for a message that passed: a body turned out longer than it came. */
 void quota_charge(struct quota *quota, const struct identity *identity, const struct quota_limits *device,

@@ -272,6 +272,13 @@ void roster_round_end(struct roster *roster)
     }
 }
 
+static bool host_same(const struct roster_host *a, const struct roster_host *b)
+{
+    return text_equal(a->name, b->name) && a->workspace.workspace == b->workspace.workspace &&
+           a->workspace.messages_per_second == b->workspace.messages_per_second &&
+           a->workspace.bytes_per_second == b->workspace.bytes_per_second;
+}
+
 void roster_workspaces_set(struct roster *roster, const struct roster_host *hosts, size_t count)
 {
     size_t size = count * sizeof *hosts;
@@ -290,11 +297,16 @@ void roster_workspaces_set(struct roster *roster, const struct roster_host *host
     }
     qsort(copy, count, sizeof *copy, host_compare);
     pthread_rwlock_wrlock(&roster->hosts_lock);
+    bool same = roster->host_count == count;
+    for (size_t i = 0; same && i < count; i++)
+        same = host_same(&roster->hosts[i], &copy[i]);
     struct roster_host *before = roster->hosts;
     roster->hosts = copy;
     roster->host_count = count;
     pthread_rwlock_unlock(&roster->hosts_lock);
     free(before);
+    if (!same)
+        atomic_fetch_add(&roster->changes, 1);
 }
 
 void roster_set_loaded(struct roster *roster)

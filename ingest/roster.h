@@ -73,7 +73,7 @@ struct roster_host {
     struct text name; /* lower case; empty for a workspace that names none */
     struct roster_workspace workspace;
 };
-/* Replaces all workspaces; copied. Where two claim one host (or none), the lower number has it. */
+/* Replaces all workspaces, which is a change where one differs; copied. Where two claim one host (or none), the lower number has it. */
 void roster_workspaces_set(struct roster *roster, const struct roster_host *hosts, size_t count);
 void roster_set_loaded(struct roster *roster);
 

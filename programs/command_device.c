@@ -22,6 +22,7 @@ static enum cli_exit run_delete(const struct cli *cli);
 static enum cli_exit run_authentication(const struct cli *cli);
 static void credential_put(const struct cli *cli, json_t *body);
 static enum cli_exit run_rotate_key(const struct cli *cli);
+static enum cli_exit run_change(const struct cli *cli);
 static enum cli_exit run_connection_string(const struct cli *cli);
 static enum cli_exit run_sas(const struct cli *cli);
 static enum cli_exit change(const struct cli *cli, const char *method, const char *action, const json_t *body,
@@ -51,6 +52,11 @@ static const struct cli_flag list_flags[] = {
     {"search", "TEXT", "Only devices whose id contains this."},
     {"limit", "N", "At most N devices (default: all)."},
 };
+static const struct cli_flag change_flags[] = {
+    WORKSPACE_FLAG,
+    {"messages-per-second", "N", "How many messages it may send: 0 is no limit, default the server's."},
+    {"bytes-per-second", "N", "How many bytes, decompressed: the same."},
+};
 static const struct cli_flag rotate_flags[] = {
     WORKSPACE_FLAG,
     {"key", "KEY", "Which one is made anew: primary (the default), secondary or both."},
@@ -72,6 +78,7 @@ const struct cli_verb device_verbs[] = {
     DEVICE_VERB("show", "ID", "Show a device: status, activity, loss ledger.", workspace_flags, run_show),
     DEVICE_VERB("disable", "ID", "Refuse its messages (403) until it is enabled again.", workspace_flags, run_disable),
     DEVICE_VERB("enable", "ID", "Accept its messages again.", workspace_flags, run_enable),
+    DEVICE_VERB("change", "ID", "Change what it may send.", change_flags, run_change),
     DEVICE_VERB("delete", "ID", "Take its credentials away; its events stay.", workspace_flags, run_delete),
     DEVICE_VERB("authentication", "ID", "Give it another credential, with fresh keys where no flag says otherwise.",
                 credential_flags, run_authentication),
@@ -113,6 +120,29 @@ static enum cli_exit run_authentication(const struct cli *cli)
 
     credential_put(cli, body);
     enum cli_exit end = change(cli, "PUT", "/authentication", body, "has another credential");
+    json_decref(body);
+    return end;
+}
+
+static enum cli_exit run_change(const struct cli *cli)
+{
+    static const char *const limits[][2] = {{"messages-per-second", "messages_per_second"},
+                                            {"bytes-per-second", "bytes_per_second"}};
+    json_t *body = json_object();
+    enum status status = STATUS_OK;
+    struct problem why;
+
+    for (size_t i = 0; !status && i < 2; i++) {
+        int64_t number = 0;
+        if (!cli_given(cli, limits[i][0]))
+            continue;
+        bool standard = strcmp(cli_value(cli, limits[i][0]), "default") == 0;
+        status = standard ? STATUS_OK : cli_number(cli, limits[i][0], 0, i == 0 ? INT32_MAX : INT64_MAX, &number, &why);
+        json_object_set_new(body, limits[i][1], standard ? json_null() : json_integer(number));
+    }
+    if (!status && json_object_size(body) == 0)
+        status = problem_set(&why, STATUS_REJECT, "say what to change: --messages-per-second or --bytes-per-second");
+    enum cli_exit end = status ? cli_end(status, &why) : change(cli, "PATCH", "", body, "changed");
     json_decref(body);
     return end;
 }

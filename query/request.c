@@ -79,6 +79,20 @@ enum status request_string(const struct request *request, const char *name, cons
     return STATUS_OK;
 }
 
+enum status request_rate(const struct request *request, const char *name, int64_t maximum, const char **out,
+                         struct problem *why)
+{
+    const json_t *value = json_object_get(request->body, name);
+
+    *out = NULL;
+    if (!value || json_is_null(value))
+        return STATUS_OK;
+    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > maximum)
+        return problem_set(why, STATUS_REJECT, "\"%s\" has to be a whole number from 0 (no limit) on, or null", name);
+    *out = request_decimal(request, json_integer_value(value));
+    return STATUS_OK;
+}
+
 enum status request_workspace(const struct request *request, int64_t *id, const char **name, struct problem *why)
 {
     const char *wanted = NULL;

@@ -42,6 +42,10 @@ MUST_CHECK enum status request_members(const struct request *request, const char
 MUST_CHECK enum status request_string(const struct request *request, const char *name, const char **out,
                                       struct problem *why);
 
+/* A rate that the body's member sets: decimal text; NULL when it is absent or null, which means the default. 0 is no limit. */
+MUST_CHECK enum status request_rate(const struct request *request, const char *name, int64_t maximum, const char **out,
+                                    struct problem *why);
+
 /* The one workspace that something is made in: the body's "workspace", the query's, or the only one there is. */
 MUST_CHECK enum status request_workspace(const struct request *request, int64_t *id, const char **name,
                                          struct problem *why);

@@ -62,6 +62,47 @@ ROUTE_HANDLER(devices_create)
     return status;
 }
 
+/* What it may send: null is the server's default, 0 no limit. */
+ROUTE_HANDLER(devices_change)
+{
+    static const char change[] =
+        "UPDATE picket.device SET messages_per_second = CASE WHEN $4::boolean THEN $5::int ELSE messages_per_second END,"
+        " bytes_per_second = CASE WHEN $6::boolean THEN $7::bigint ELSE bytes_per_second END, changed_at = now()"
+        " WHERE workspace_id = $1::int AND device_id = $2 AND module_id = $3 RETURNING messages_per_second, bytes_per_second";
+    static const char *const members[] = {"messages_per_second", "bytes_per_second", NULL};
+    const char *messages = NULL, *bytes = NULL;
+    struct db_rows *rows = NULL;
+    struct device_path path;
+
+    (void)query;
+    enum status status = request_members(request, members, why);
+    if (!status)
+        status = request_rate(request, "messages_per_second", INT32_MAX, &messages, why);
+    if (!status)
+        status = request_rate(request, "bytes_per_second", INT64_MAX, &bytes, why);
+    if (!status)
+        status = device_path_find(request, &path, reply, why);
+    if (status)
+        return status;
+    const char *const parameters[] = {path.workspace, path.device, path.module,
+                                      json_object_get(request->body, "messages_per_second") ? "true" : "false", messages,
+                                      json_object_get(request->body, "bytes_per_second") ? "true" : "false", bytes};
+    status = request_query(request, change, parameters, 7, &rows, why);
+    if (!status)
+        status = request_audit(request, path.workspace_id, "device.change", path.name, json_incref(request->body), why);
+    if (!status) {
+        reply_open_object(reply, NULL);
+        reply_string(reply, "id", path.name);
+        reply_string(reply, "workspace", path.workspace_name);
+        reply_string(reply, "status", path.status);
+        reply_column_number(reply, "messages_per_second", rows, 0, 0);
+        reply_column_number(reply, "bytes_per_second", rows, 0, 1);
+        reply_close_object(reply);
+    }
+    db_rows_free(rows);
+    return status;
+}
+
 /* Of another kind or of the same: what it had counts no more, and connections that it let in end. */
 ROUTE_HANDLER(devices_authenticate)
 {

@@ -105,8 +105,9 @@ static enum status activity_write(const struct request *request, const struct de
         " (extract(epoch FROM a.first_seen_at) * 1000000)::bigint, (extract(epoch FROM a.last_seen_at) * 1000000)::bigint,"
         " coalesce(a.message_count, 0), coalesce(a.resend_count, 0), coalesce(a.event_count, 0),"
         " coalesce(a.departure_count, 0), coalesce(a.refused_count, 0), coalesce(a.dead_count, 0),"
-        " coalesce(a.refused_reasons, '{}'), a.agent_version, d.messages_per_second, d.bytes_per_second"
-        " FROM picket.device d LEFT JOIN picket.device_activity a ON a.workspace_id = d.workspace_id"
+        " coalesce(a.refused_reasons, '{}'), a.agent_version, d.messages_per_second, d.bytes_per_second,"
+        " w.messages_per_second, w.bytes_per_second"
+        " FROM picket.device d JOIN picket.workspace w USING (workspace_id) LEFT JOIN picket.device_activity a ON a.workspace_id = d.workspace_id"
         "  AND a.device_id = d.device_id AND a.module_id = d.module_id"
         " WHERE d.workspace_id = $1::int AND d.device_id = $2 AND d.module_id = $3";
     static const char *const counts[] = {"message_count",   "resend_count",  "event_count",
@@ -127,6 +128,8 @@ static enum status activity_write(const struct request *request, const struct de
     reply_column_text(reply, "agent_version", rows, 0, 11);
     reply_column_number(reply, "messages_per_second", rows, 0, 12);
     reply_column_number(reply, "bytes_per_second", rows, 0, 13);
+    reply_column_number(reply, "workspace_messages_per_second", rows, 0, 14);
+    reply_column_number(reply, "workspace_bytes_per_second", rows, 0, 15);
     db_rows_free(rows);
     return STATUS_OK;
 }

@@ -21,6 +21,7 @@
 #define PAGE_OF(name, schema) \
     OBJECT("\"" name "\":{\"type\":\"array\",\"items\":" schema "},\"next\":" NULLABLE("string"))
 #define REFERENCE(name) "{\"$ref\":\"#/components/schemas/" name "\"}"
+#define DEVICE_RATES "\"messages_per_second\":" NULLABLE("integer") ",\"bytes_per_second\":" NULLABLE("integer")
 #define DEVICE_HEAD "\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA
 #define DEVICE_COUNTS \
     ",\"created_at\":" TIME_SCHEMA ",\"last_seen_at\":" TIME_SCHEMA ",\"message_count\":" NUMBER_SCHEMA \
@@ -53,7 +54,8 @@ static const struct {
             ",\"changed_at\":" TIME_SCHEMA ",\"first_seen_at\":" TIME_SCHEMA ",\"resend_count\":" NUMBER_SCHEMA
             ",\"departure_count\":" NUMBER_SCHEMA ",\"dead_count\":" NUMBER_SCHEMA ",\"refused\":" ANY_OBJECT
             ",\"agent_version\":" NULLABLE("string") ",\"messages_per_second\":" NULLABLE("integer")
-            ",\"bytes_per_second\":" NULLABLE("integer") ",\"modules\":" TEXTS_SCHEMA ",\"connection\":" ANY_OBJECT
+            ",\"bytes_per_second\":" NULLABLE("integer") ",\"workspace_messages_per_second\":" NULLABLE("integer")
+            ",\"workspace_bytes_per_second\":" NULLABLE("integer") ",\"modules\":" TEXTS_SCHEMA ",\"connection\":" ANY_OBJECT
             ",\"ledger\":{\"type\":\"array\",\"items\":" REFERENCE("Ledger") "}")},
     {"Ledger", OBJECT("\"epoch\":" TEXT_SCHEMA ",\"stream\":" NUMBER_SCHEMA ",\"sent\":" NUMBER_SCHEMA
                       ",\"stored\":" NUMBER_SCHEMA ",\"lost\":" NUMBER_SCHEMA ",\"dropped\":" NUMBER_SCHEMA
@@ -61,6 +63,8 @@ static const struct {
                       ",\"missing_count\":" NUMBER_SCHEMA ",\"drop_reasons\":" ANY_OBJECT
                       ",\"first_seen_at\":" TIME_SCHEMA ",\"last_seen_at\":" TIME_SCHEMA)},
     {"DeviceStatus", OBJECT(DEVICE_HEAD)},
+    {"DeviceChange", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" DEVICE_RATES "}}"},
+    {"DeviceLimits", OBJECT(DEVICE_HEAD "," DEVICE_RATES)},
     {"DeviceImport", BODY("\"devices\"", "\"devices\":{\"type\":\"array\",\"maxItems\":1000,\"items\":" REFERENCE("DeviceMoved")
                           "},\"workspace\":" TEXT_SCHEMA ",\"skip_existing\":" FLAG_SCHEMA ",\"dry_run\":" FLAG_SCHEMA)},
     {"DeviceMoved", OBJECT("\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA "," CREDENTIAL_NEW

@@ -13,8 +13,6 @@
 static bool name_valid(struct text name);
 static enum status hosts_read(const struct request *request, const char **out, struct problem *why);
 static bool host_valid(struct text host);
-static enum status limit_read(const struct request *request, const char *name, int64_t maximum, const char **out,
-                              struct problem *why);
 static enum status taken(const struct request *request, enum status status, struct reply *reply, struct problem *why,
                          const char *sentence);
 
@@ -113,9 +111,9 @@ ROUTE_HANDLER(workspaces_change)
     if (!status)
         status = hosts_read(request, &hosts, why);
     if (!status)
-        status = limit_read(request, "messages_per_second", INT32_MAX, &messages, why);
+        status = request_rate(request, "messages_per_second", INT32_MAX, &messages, why);
     if (!status)
-        status = limit_read(request, "bytes_per_second", INT64_MAX, &bytes, why);
+        status = request_rate(request, "bytes_per_second", INT64_MAX, &bytes, why);
     if (status)
         return status;
     const char *const parameters[] = {request->scope,
@@ -192,20 +190,6 @@ static bool host_valid(struct text host)
         valid = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == ':';
     }
     return valid;
-}
-
-static enum status limit_read(const struct request *request, const char *name, int64_t maximum, const char **out,
-                              struct problem *why)
-{
-    const json_t *value = json_object_get(request->body, name);
-
-    *out = NULL;
-    if (!value || json_is_null(value))
-        return STATUS_OK;
-    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > maximum)
-        return problem_set(why, STATUS_REJECT, "\"%s\" has to be a whole number from 0 (no limit) on, or null", name);
-    *out = request_decimal(request, json_integer_value(value));
-    return STATUS_OK;
 }
 
 /* Another workspace may hold what was asked for, seen or unseen. */

@@ -31,6 +31,7 @@ ROUTE_HANDLER(moving_import);
 ROUTE_HANDLER(moving_export);
 ROUTE_HANDLER(devices_list);
 ROUTE_HANDLER(devices_create);
+ROUTE_HANDLER(devices_change);
 ROUTE_HANDLER(devices_show);
 ROUTE_HANDLER(devices_delete);
 ROUTE_HANDLER(devices_disable);

@@ -148,6 +148,14 @@ START_TEST(a_device_is_created_listed_shown_disabled_and_deleted)
     ck_assert(json_is_array(json_object_get(shown, "ledger")) && !json_object_get(shown, "primary_key"));
     json_decref(shown);
 
+    EXPECT(DONE, "device", "change", "pump-17", "--messages-per-second", "7", "--bytes-per-second", "0");
+    EXPECT(DONE, "device", "change", "pump-17", "--bytes-per-second", "default", "--json");
+    json_t *limits = document();
+    ck_assert_int_eq(json_integer_value(json_object_get(limits, "messages_per_second")), 7);
+    ck_assert(json_is_null(json_object_get(limits, "bytes_per_second")));
+    json_decref(limits);
+    EXPECT(REFUSED, "device", "change", "pump-17");
+    EXPECT(REFUSED, "device", "change", "pump-17", "--messages-per-second", "many");
     EXPECT(DONE, "device", "disable", "pump-17");
     expect_answer("pump-17", "primary", 403);
     EXPECT(DONE, "device", "list", "--status", "disabled", "--json");

@@ -375,6 +375,29 @@ START_TEST(connection_holds_as_long_as_its_key_does)
 }
 END_TEST
 
+START_TEST(limits_of_a_connection_follow_what_an_operator_says)
+{
+    struct identity d1 = {2, TEXT("d1"), TEXT("")}, nobody = {9, TEXT("d1"), TEXT("")};
+    const struct roster_host hosts[] = {{TEXT(""), {1, -1, -1}}, {TEXT("acme.example.com"), {2, 70, -1}}};
+    struct roster_entry entry = {.messages_per_second = 3}, found = entry;
+    struct roster_workspace workspace = {.messages_per_second = 4};
+    struct roster_keys keys = {.primary_count = 32};
+
+    device_auth_limits(auth, &nobody, &found, &workspace);
+    ck_assert(found.messages_per_second == 3 && workspace.messages_per_second == 4);
+    uint64_t changes = device_auth_changes(auth);
+    roster_workspaces_set(roster, hosts, 2);
+    ck_assert_uint_ne(device_auth_changes(auth), changes);
+    changes = device_auth_changes(auth);
+    roster_workspaces_set(roster, hosts, 2); /* as they were: nobody has to look again */
+    ck_assert_uint_eq(device_auth_changes(auth), changes);
+    entry = (struct roster_entry){.enabled = true, .messages_per_second = 5, .bytes_per_second = 6};
+    ck_assert_int_eq(roster_put(roster, &d1, &entry, &keys, &why), STATUS_OK);
+    device_auth_limits(auth, &d1, &found, &workspace);
+    ck_assert(found.messages_per_second == 5 && found.bytes_per_second == 6 && workspace.messages_per_second == 70);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -398,6 +421,7 @@ int main(void)
         nobody_is_unknown_before_the_roster_was_read,
         connection_names_the_host_of_its_token,
         connection_holds_as_long_as_its_key_does,
+        limits_of_a_connection_follow_what_an_operator_says,
     };
     const struct check_suite suite = {.name = "ingest/device_auth", .tests = tests,
                                      .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,

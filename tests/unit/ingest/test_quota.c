@@ -10,6 +10,7 @@
 
 static const struct quota_limits none = {0, 0};
 static struct quota *quota;
+static bool is_workspace;
 
 static void setup(void)
 {
@@ -29,7 +30,7 @@ static struct identity device(const char *id)
 static unsigned take(const char *id, const struct quota_limits *limits, size_t bytes, int64_t at_us)
 {
     struct identity identity = device(id);
-    return quota_take(quota, &identity, limits, &none, bytes, at_us);
+    return quota_take(quota, &identity, limits, &none, bytes, at_us, &is_workspace);
 }
 
 START_TEST(without_limits_everything_passes)
@@ -105,11 +106,12 @@ START_TEST(refused_message_costs_nothing)
 
     /* The workspace is exhausted by d1; d2 is refused again and again, and then may still send its whole burst. */
     for (int i = 0; i < QUOTA_BURST_S; i++)
-        ck_assert_uint_eq(quota_take(quota, &first, &wide, &slow, 0, NOW_US), 0);
+        ck_assert_uint_eq(quota_take(quota, &first, &wide, &slow, 0, NOW_US, &is_workspace), 0);
     for (int i = 0; i < 100; i++)
-        ck_assert_uint_ne(quota_take(quota, &second, &slow, &slow, 0, NOW_US), 0);
+        ck_assert_uint_ne(quota_take(quota, &second, &slow, &slow, 0, NOW_US, &is_workspace), 0);
+    ck_assert(is_workspace);
     for (int i = 0; i < QUOTA_BURST_S; i++)
-        ck_assert_uint_eq(quota_take(quota, &second, &slow, &none, 0, NOW_US), 0);
+        ck_assert_uint_eq(quota_take(quota, &second, &slow, &none, 0, NOW_US, &is_workspace), 0);
 }
 END_TEST
 
@@ -121,8 +123,9 @@ START_TEST(devices_modules_and_workspaces_have_budgets_of_their_own)
 
     for (size_t i = 0; i < sizeof identities / sizeof *identities; i++) {
         for (int n = 0; n < QUOTA_BURST_S; n++)
-            ck_assert_uint_eq(quota_take(quota, &identities[i], &one, &none, 0, NOW_US), 0);
-        ck_assert_uint_ne(quota_take(quota, &identities[i], &one, &none, 0, NOW_US), 0);
+            ck_assert_uint_eq(quota_take(quota, &identities[i], &one, &none, 0, NOW_US, &is_workspace), 0);
+        ck_assert_uint_ne(quota_take(quota, &identities[i], &one, &none, 0, NOW_US, &is_workspace), 0);
+        ck_assert(!is_workspace);
     }
 }
 END_TEST
