@@ -38,6 +38,7 @@ USES_server  := ingest store query forward detect assess kql runtime wire
 PROGRAMS := picket picketd picket-agent
 UNITS     = $(patsubst tests/unit/%.c,%,$(shell find tests/unit -name 'test_*.c' 2>/dev/null))
 PIPELINES = $(patsubst tests/pipeline/%.c,%,$(shell find tests/pipeline -name 'test_*.c' 2>/dev/null))
+FUZZ_SUPPORT := $(addprefix build/fuzz/tests/support/,taker.o device_token.o)
 FUZZERS   = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES   = $(patsubst bench/%.c,%,$(wildcard bench/bench_*.c))
 
@@ -165,7 +166,7 @@ $(BUILD)/tests/pipeline/%: $(BUILD)/tests/pipeline/%.o $(SUPPORT) $(call present
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(SUPPORT) $(call present,$(USES_server))
 	@echo "  LD $@"
 	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
-build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o $(call present,$(USES_server))
+build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o $(FUZZ_SUPPORT) $(call present,$(USES_server))
 	@echo "  LD $@"
 	@$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SERVER_LIBS)
 

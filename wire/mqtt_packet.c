@@ -76,7 +76,8 @@ static void malformed(struct reader *reader, const char *sentence)
 
 static struct reader reader_of(struct picket_span bytes)
 {
-    struct reader reader = {bytes.bytes, bytes.bytes + bytes.count, {PICKET_MQTT_SUCCESS, NULL}};
+    const char *from = bytes.bytes ? bytes.bytes : ""; /* nothing may be added to NULL, not even 0 */
+    struct reader reader = {from, from + bytes.count, {PICKET_MQTT_SUCCESS, NULL}};
 
     return reader;
 }
