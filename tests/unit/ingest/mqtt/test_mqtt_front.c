@@ -16,6 +16,7 @@
 #include "ingest/ingest_metrics.h"
 #include "runtime/clock.h"
 #include "runtime/secret.h"
+#include "tests/support/certificate.h"
 #include "tests/support/check_main.h"
 #include "tests/support/device_token.h"
 #include "tests/support/program.h"
@@ -43,6 +44,7 @@ static struct presence *presence;
 static struct db_pool *pool;
 static struct deliveries *deliveries;
 static struct registration_settings registration;
+static struct certificate certificate; /* only where a test opens the TLS port */
 static _Atomic size_t body_bytes;
 static struct mqtt_front *front;
 static struct problem why;
@@ -72,6 +74,11 @@ static void front_open(void)
     enrol("d1", "azureiotsecurity", other, true);
     enrol("d2", "", key, true);
     enrol("off", "", key, false);
+    struct identity slow = {1, TEXT("slow"), TEXT("")};
+    struct roster_entry two_a_second = {.enabled = true, .messages_per_second = 2, .bytes_per_second = -1};
+    struct roster_keys slow_keys = {.primary_count = 32};
+    memcpy(slow_keys.primary, key, 32);
+    ck_assert_int_eq(roster_put(roster, &slow, &two_a_second, &slow_keys, &why), STATUS_OK);
     roster_set_loaded(roster);
     auth = device_auth_new(roster);
     ck_assert_int_eq(door_open(bus, 600000, &door, &why), STATUS_OK);
@@ -84,6 +91,9 @@ static void front_open(void)
                                      .presence = presence, .deliveries = deliveries, .pool = pool,
                                      .body_bytes_used = &body_bytes, .registration = &registration};
     settings.mqtt_port = program_free_port();
+    settings.mqtts_port = certificate.folder[0] ? program_free_port() : 0;
+    settings.tls_certificate_file = certificate.certificate_file;
+    settings.tls_key_file = certificate.key_file;
     ck_assert_msg(mqtt_front_open(&parts, &front, &why) == STATUS_OK, "%s", why.text);
 }
 
@@ -120,14 +130,18 @@ static void setup(void)
                                         .json_depth_max = PICKET_JSON_DEPTH_MAX};
 }
 
-static int dial(void)
+static int dial_to(uint16_t port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(mqtt_front_mqtt_port(front)),
-                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     return fd;
+}
+
+static int dial(void)
+{
+    return dial_to(mqtt_front_mqtt_port(front));
 }
 
 /* Bytes that came within WAIT_MS, at least one; 0: the server closed. */
@@ -162,6 +176,16 @@ static void expect_closed(int fd)
     char byte;
 
     ck_assert_uint_eq(take(fd, &byte, 1), 0);
+    close(fd);
+}
+
+/* The same, whatever is said first: an alert of TLS. */
+static void expect_ended(int fd)
+{
+    char bytes[64];
+
+    while (take(fd, bytes, sizeof bytes))
+        ;
     close(fd);
 }
 
@@ -329,15 +353,22 @@ static int connected(enum picket_mqtt_version version, const char *device)
     return fd;
 }
 
-static size_t publish_print(uint16_t id, struct text payload, char *out, size_t size)
+static size_t publish_print_of(const char *device, uint16_t id, struct text payload, char *out, size_t size)
 {
-    struct picket_mqtt_publish publish = {.qos = id ? 1 : 0, .id = id, .topic = {"devices/d1/messages/events/", 27},
+    char topic[64];
+    int count = snprintf(topic, sizeof topic, "devices/%s/messages/events/", device);
+    struct picket_mqtt_publish publish = {.qos = id ? 1 : 0, .id = id, .topic = {topic, (size_t)count},
                                           .payload = {payload.bytes, payload.count}};
     struct picket_mqtt_writer writer;
 
     picket_mqtt_write_init(&writer, out, size, PICKET_MQTT_3_1_1);
     picket_mqtt_write_publish(&writer, &publish, NULL, 0);
     return picket_mqtt_written(&writer);
+}
+
+static size_t publish_print(uint16_t id, struct text payload, char *out, size_t size)
+{
+    return publish_print_of("d1", id, payload, out, size);
 }
 
 /* Records come in batches, and a batch that is held holds those behind it: so this, and not what the taker has. */
@@ -451,6 +482,114 @@ START_TEST(clients_that_say_nothing_or_little_are_cut)
     publish(fine, 1);
     expect_puback(fine, 1);
     close(fine);
+    front_close();
+}
+END_TEST
+
+/* Each byte is a sign of life, but none of them moves the deadline. */
+START_TEST(clients_that_dribble_are_cut)
+{
+    char bytes[2048];
+    size_t count = connect_print(PICKET_MQTT_3_1_1, "d2", bytes, sizeof bytes);
+
+    settings.request_timeout_ms = 300;
+    front_open();
+    int dribbling = dial();
+    struct pollfd gone = {.fd = dribbling, .events = POLLIN};
+    int64_t from_ms = clock_monotonic_ms();
+    size_t given = 0;
+    while (given < count && poll(&gone, 1, 20) == 0)
+        give(dribbling, &bytes[given++], 1);
+    ck_assert_uint_lt(given, count);
+    ck_assert_int_lt(clock_monotonic_ms() - from_ms, 5 * 300);
+    expect_closed(dribbling);
+    front_close();
+}
+END_TEST
+
+static long resident_kib(void)
+{
+    char line[256];
+    long kib = 0;
+    FILE *file = fopen("/proc/self/status", "re");
+
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, "VmRSS:", 6) == 0)
+            kib = strtol(line + 6, NULL, 10);
+    if (file)
+        fclose(file);
+    return kib;
+}
+
+START_TEST(announced_megabytes_take_no_memory)
+{
+    int fds[200];
+
+    settings.mqtt_connections_max = 1000;
+    front_open();
+    int fine = connected(PICKET_MQTT_3_1_1, "d1");
+    publish(fine, 1);
+    expect_puback(fine, 1);
+    long before = resident_kib();
+    for (size_t i = 0; i < 200; i++) {
+        fds[i] = dial();
+        give(fds[i], "\x10\xff\xff\xff\x7f\x00\x04MQTT", 11); /* a CONNECT of 256 MiB */
+    }
+    for (size_t i = 0; i < 200; i++)
+        expect_closed(fds[i]);
+    int deep = connected(PICKET_MQTT_3_1_1, "d2");
+    give(deep, "\x32\xff\xff\xff\x7f\x00\x1b", 7); /* and a PUBLISH of who was let in */
+    expect_closed(deep);
+    ck_assert_int_lt(resident_kib() - before, 16 * 1024);
+    publish(fine, 2);
+    expect_puback(fine, 2);
+    close(fine);
+    front_close();
+}
+END_TEST
+
+START_TEST(handshakes_that_stop_half_way_are_cut)
+{
+    /* The head of a ClientHello, and no more. */
+    static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+
+    settings.request_timeout_ms = 300;
+    certificate_make(&certificate);
+    front_open();
+    for (size_t i = 0; i < 3; i++) {
+        int silent = dial_to(mqtt_front_mqtts_port(front)), half = dial_to(mqtt_front_mqtts_port(front));
+        give(half, hello, sizeof hello - 1);
+        int fine = connected(PICKET_MQTT_3_1_1, "d1");
+        publish(fine, 1);
+        expect_puback(fine, 1);
+        close(fine);
+        expect_ended(silent);
+        expect_ended(half);
+    }
+    front_close();
+    certificate_remove(&certificate);
+}
+END_TEST
+
+START_TEST(more_than_a_device_may_send_waits_and_loses_nothing)
+{
+    char bytes[128];
+
+    front_open();
+    int fd = connected(PICKET_MQTT_3_1_1, "slow");
+    int64_t from_ms = clock_monotonic_ms(), throttled = metric_get(&ingest_metrics.throttled[0]);
+    for (uint16_t id = 1; id <= 14; id++) /* ten at once, then two a second */
+        give(fd, bytes, publish_print_of("slow", id, TEXT("{}"), bytes, sizeof bytes));
+    int other_fd = connected(PICKET_MQTT_3_1_1, "d1");
+    publish(other_fd, 1);
+    expect_puback(other_fd, 1); /* nobody else waits */
+    for (uint16_t id = 1; id <= 14; id++)
+        expect_puback(fd, id);
+    ck_assert_int_ge(clock_monotonic_ms() - from_ms, 1500);
+    ck_assert_int_gt(metric_get(&ingest_metrics.throttled[0]), throttled);
+    ck_assert_uint_eq(taker_count(taker), 15);
+    close(fd);
+    close(other_fd);
     front_close();
 }
 END_TEST
@@ -585,6 +724,10 @@ int main(void)
         more_than_may_be_in_flight_waits_in_the_socket,
         version_5_that_ignores_the_receive_maximum_is_told_so,
         clients_that_say_nothing_or_little_are_cut,
+        clients_that_dribble_are_cut,
+        announced_megabytes_take_no_memory,
+        handshakes_that_stop_half_way_are_cut,
+        more_than_a_device_may_send_waits_and_loses_nothing,
         client_that_does_not_read_is_cut_and_others_are_served,
         memory_for_bodies_is_bounded_and_comes_back,
         silent_client_is_cut_after_its_keep_alive,
