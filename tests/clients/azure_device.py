@@ -1,9 +1,11 @@
-"""Microsoft's own device SDK, unmodified, against a running Picket: `azure_device.py HOST CA TOKEN API [websockets]`.
+"""Microsoft's own device SDK, unmodified, against a running Picket: `azure_device.py HOST HTTPS-PORT CA TOKEN API`.
 
-The SDK has no way to name a port: HOST has to serve MQTT on 8883, and for WebSocket HTTPS on 443.
+The SDK has no way to name a port: HOST has to serve MQTT on 8883. For WebSocket it goes to 443, which is led to HTTPS-PORT here,
+where that may be opened.
 
 Each check prints its name when it holds; the first that does not ends the program with 1."""
 import json
+import socket
 import sys
 import threading
 import urllib.request
@@ -12,7 +14,7 @@ import ssl
 from azure.iot.device import (IoTHubDeviceClient, IoTHubModuleClient, Message, MethodResponse,
                               ProvisioningDeviceClient)
 
-HOST, CA, TOKEN, API = sys.argv[1:5]
+HOST, HTTPS_PORT, CA, TOKEN, API = sys.argv[1:6]
 WAIT = 20
 context = ssl.create_default_context(cafile=CA)
 ca_text = open(CA, encoding="ascii").read()
@@ -172,26 +174,27 @@ def module():
     client.shutdown()
 
 
-def enrolment():
-    group = api("POST", "/v1/groups", {"name": "factory", "tags": {"group": "factory"}, "desired": {"speed": 3},
+def enrolment(websockets=False):
+    factory, line = ("factory-ws", "line-8") if websockets else ("factory", "line-7")
+    group = api("POST", "/v1/groups", {"name": factory, "tags": {"group": factory}, "desired": {"speed": 3},
                                        "modules": ["azureiotsecurity"]})
-    derived = api("POST", "/v1/groups/factory/derive-key", {"registration_id": "line-7"})
+    derived = api("POST", f"/v1/groups/{factory}/derive-key", {"registration_id": line})
 
     def register(key):
         client = ProvisioningDeviceClient.create_from_symmetric_key(
-            provisioning_host=HOST, registration_id="line-7", id_scope=group["id_scope"], symmetric_key=key,
-            server_verification_cert=ca_text)
+            provisioning_host=HOST, registration_id=line, id_scope=group["id_scope"], symmetric_key=key,
+            server_verification_cert=ca_text, websockets=websockets)
         return client.register()
 
     result = register(derived["key"])
     state = result.registration_state
     check("enrolment: a derived key is assigned a device",
-          result.status == "assigned" and state.device_id == "line-7" and state.assigned_hub, vars(result))
-    twin = api("GET", "/v1/devices/line-7/twin")
+          result.status == "assigned" and state.device_id == line and state.assigned_hub, vars(result))
+    twin = api("GET", f"/v1/devices/{line}/twin")
     check("enrolment: the device begins with the group's tags and properties",
-          twin["tags"] == {"group": "factory"} and twin["own_desired"] == {"speed": 3}, twin)
-    check("enrolment: its module is there", api("GET", "/v1/devices/line-7")["modules"] == ["azureiotsecurity"])
-    client = IoTHubDeviceClient.create_from_symmetric_key(derived["key"], HOST, "line-7", server_verification_cert=ca_text)
+          twin["tags"] == {"group": factory} and twin["own_desired"] == {"speed": 3}, twin)
+    check("enrolment: its module is there", api("GET", f"/v1/devices/{line}")["modules"] == ["azureiotsecurity"])
+    client = IoTHubDeviceClient.create_from_symmetric_key(derived["key"], HOST, line, server_verification_cert=ca_text)
     connect(client)
     twin = client.get_twin()
     check("enrolment: the device connects with the same key", twin["desired"]["speed"] == 3, twin)
@@ -202,7 +205,7 @@ def enrolment():
         check("enrolment: another key is refused", False)
     except Exception as refused:
         check("enrolment: another key is refused", True, refused)
-    api("POST", "/v1/groups/factory/disable")
+    api("POST", f"/v1/groups/{factory}/disable")
     try:
         register(derived["key"])
         check("enrolment: a disabled group is refused", False)
@@ -210,9 +213,38 @@ def enrolment():
         check("enrolment: a disabled group is refused", True, refused)
 
 
+def pipe(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def lead(server):
+    """Each connection to 443 on to the HTTPS port, byte for byte, as a balancer does."""
+    while True:
+        near, _ = server.accept()
+        far = socket.create_connection((HOST, int(HTTPS_PORT)))
+        for ends in (near, far), (far, near):
+            threading.Thread(target=pipe, args=ends, daemon=True).start()
+
+
+def port_443():
+    try:
+        server = socket.create_server((HOST, 443))
+    except OSError as refused:
+        print(f"skip WebSocket: port 443 cannot be opened: {refused}", flush=True)
+        return False
+    threading.Thread(target=lead, args=(server,), daemon=True).start()
+    return True
+
+
 device(websockets=False)
-if "websockets" in sys.argv[5:]:
-    device(websockets=True)
 module()
 enrolment()
+if port_443():
+    device(websockets=True)
+    enrolment(websockets=True)
 print("all checks hold")

@@ -43,7 +43,7 @@ static const char *https_port(void)
 START_TEST(microsofts_device_sdk_and_provisioning_client_work_unmodified)
 {
     client_passes("azure_device.py",
-                  (const char *const[]){"localhost", whole_ca_file(), whole_token(), whole_query_url(), NULL});
+                  (const char *const[]){"localhost", https_port(), whole_ca_file(), whole_token(), whole_query_url(), NULL});
 }
 END_TEST
 
