@@ -233,14 +233,34 @@ static const char *more_members_than_have_ranks(void)
     return copy;
 }
 
-static bool occurs(struct text code, const char *body, const char *properties)
+static bool occurs_in(struct text code, struct text body, const char *properties)
 {
-    struct device_message message = message_of(text_of(body));
+    struct device_message message = message_of(body);
 
     message.record.properties = message_span(text_of(properties));
     message_decode(&message, &arena);
     return departures_have(&message.departures, arena_string(&arena, code)) ||
            departures_have(&message.rows[0].departures, arena_string(&arena, code));
+}
+
+static bool occurs(struct text code, const char *body, const char *properties)
+{
+    return occurs_in(code, text_of(body), properties);
+}
+
+/* The micro agent's sample, with a byte in the name of the program that is no UTF-8. */
+static bool occurs_in_flatbuffers(struct text code)
+{
+    static char bytes[4096];
+    FILE *file = fopen("tests/unit/store/samples/micro/process.bin", "rb");
+
+    ck_assert_ptr_nonnull(file);
+    struct text body = {bytes, fread(bytes, 1, sizeof bytes, file)};
+    fclose(file);
+    char *name = memmem(bytes, body.count, "/bin/dash", 9);
+    ck_assert_ptr_nonnull(name);
+    name[1] = '\xff';
+    return occurs_in(code, body, "{\"mti\":\"2.3-1-1-0\"}");
 }
 
 START_TEST(every_documented_example_occurs)
@@ -256,7 +276,7 @@ START_TEST(every_documented_example_occurs)
             continue;
         rows++;
         bool found = occurs(example, many_unknown_members(), "") || occurs(example, more_members_than_have_ranks(), "") ||
-                     occurs(example, "{}", "{");
+                     occurs(example, "{}", "{") || occurs_in_flatbuffers(example);
         for (size_t i = 0; i < CASES && !found; i++)
             found = occurs(example, cases[i].body, "");
         ck_assert_msg(found, "%.*s", TEXT_ARGS(example));
