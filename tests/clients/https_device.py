@@ -8,6 +8,7 @@ import hmac
 import http.client
 import json
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -119,6 +120,10 @@ code, _, body = device("GET", f"{here}/operations/{started['operationId']}?api-v
 state = json.loads(body).get("registrationState", {})
 check("polling: 200 and assigned",
       code == 200 and state["status"] == "assigned" and state["deviceId"] == "https-7" and state["assignedHub"], body)
+plain = subprocess.run(["curl", "-sS", "--cacert", CA, "-X", "PUT", "-H", "Authorization: " + token, "-H",
+                        "Content-Type: application/json", "-d", '{"registrationId":"https-7"}',
+                        f"{DEVICES}{here}/register?api-version=2021-06-01"], capture_output=True, text=True, timeout=WAIT)
+check("registering with plain curl", json.loads(plain.stdout).get("status") == "assigning", plain)
 classic = sas(f"{scope}/registrations/https-7", derived, "")
 code, _, body = device("POST", here + "?api-version=2019-03-31", classic, b'{"registrationId" : "https-7"}\0')
 check("the classic agent's question, with its NUL: 200", code == 200 and json.loads(body)["status"] == "assigned", body)
