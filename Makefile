@@ -30,6 +30,7 @@ USES_wire    := wire
 USES_runtime := runtime
 USES_agent   := agent wire
 USES_ingest  := ingest runtime wire
+USES_kql     := kql runtime wire
 USES_store   := store detect assess kql runtime wire
 USES_query   := query detect assess kql runtime wire
 USES_forward := forward detect assess kql runtime wire
