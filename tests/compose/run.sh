@@ -198,7 +198,7 @@ for service in postgres kafka ingest store query; do
     grep -q '^CapEff:[[:space:]]*0*$' "/proc/$(main_pid $service)/status" || fail "$service has a capability"
     published=$(docker port "$(container $service)" | cut -d' ' -f1 | sort -u | tr '\n' ' ')
     case "$service $published" in
-    "ingest 8443/tcp " | "query 8440/tcp " | "store " | "postgres " | "kafka ") ;;
+    "ingest 8443/tcp 8883/tcp " | "query 8440/tcp " | "store " | "postgres " | "kafka ") ;;
     *) fail "$service publishes $published" ;;
     esac
 done

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Runs test programs one after the other, shows the output of those that fail, and ends with the sums of Check's own
-# summary lines: "N passed, N failed".
+# Runs test programs one after the other, shows the output of those that fail, and ends with the failed checks once more
+# and the sums of Check's own summary lines: "N passed, N failed".
 set -u
-passed=0 failed=0 started=$SECONDS
+passed=0 failed=0 started=$SECONDS failures=""
 for program in "$@"; do
     begin=$SECONDS
     output=$("$program" 2>&1)
@@ -18,8 +18,10 @@ for program in "$@"; do
     printf '%-60s %s (%d s)\n' "${program#build/}" "${line:-exit $code, no summary}" $((SECONDS - begin))
     if [ $code != 0 ] || [ $bad -gt 0 ]; then
         printf '%s\n' "$output" | tail -n "${TEST_LOG_LINES:-200}"
+        failures+="failed: ${program#build/}"$'\n'$(grep -E ':[FE]:' <<<"$output" | cut -c1-500)$'\n'
     fi
 done
+printf '%s' "$failures"
 echo "all tests took $((SECONDS - started)) s"
 echo "$passed passed, $failed failed"
 [ $failed = 0 ] && [ $passed -gt 0 ]

@@ -99,13 +99,14 @@ static size_t heard(struct server *server, const char *text)
     return count;
 }
 
+/* At least once: a row that lies in front of the horizon is told again, which is harmless. */
 static void expect_heard(struct server *server, const char *text)
 {
     int64_t until_ms = clock_monotonic_ms() + WAIT_MS;
 
     while (!heard(server, text) && clock_monotonic_ms() < until_ms)
         poll(NULL, 0, 2);
-    ck_assert_msg(heard(server, text) == 1, "%c has not heard once: %s", server->letter, text);
+    ck_assert_msg(heard(server, text), "%c has not heard: %s", server->letter, text);
 }
 
 static void sql(const char *statement)
@@ -289,6 +290,8 @@ START_TEST(a_lock_that_nobody_settles_ends_and_the_device_hears_again)
     message_make("b-1", "lost", "1 hour");
     expect_heard(&b, "messages b-1");
     ck_assert_str_eq(take("b-1", 1, locks), "lost;");
+    message_make("b-2", "barrier", "1 hour");
+    expect_heard(&b, "messages b-2"); /* so no round is under way that has seen the first message waiting */
     pthread_mutex_lock(&b.lock);
     b.count = 0;
     pthread_mutex_unlock(&b.lock);
