@@ -284,7 +284,8 @@ static bool string_read(struct lexer *lexer)
     for (lexer->at += prefix + 1; peek(lexer, 0) != quote || (verbatim && peek(lexer, 1) == quote); lexer->at++) {
         bool pair = peek(lexer, 0) == quote || (!verbatim && peek(lexer, 0) == '\\');
         if (peek(lexer, 0) < 0 || (!verbatim && (peek(lexer, 0) == '\n' || peek(lexer, 0) == '\r'))) {
-            kql_wrong(lexer->wrong, "syntax.string", (struct kql_place){(uint32_t)begin, (uint32_t)(lexer->at - begin)},
+            size_t end = lexer->at < lexer->source.count ? lexer->at : lexer->source.count; /* behind a last backslash */
+            kql_wrong(lexer->wrong, "syntax.string", (struct kql_place){(uint32_t)begin, (uint32_t)(end - begin)},
                       "this string does not end in its line");
             return false;
         }

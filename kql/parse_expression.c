@@ -310,7 +310,7 @@ struct kql_expression *parse_item_or_star(struct kql_parser *parser)
     uint32_t at = parser->token->place.at;
 
     if (!parser_at(parser, '*') || star_compares(parser))
-        return parse_subquery(parser);
+        return parse_expression(parser);
     parser_next(parser);
     return finished(parser, expression_new(parser, KQL_ALL, at));
 }
@@ -420,7 +420,7 @@ static struct kql_expression *parse_argument(struct kql_parser *parser)
     struct kql_expression *named;
 
     if (token->kind != KQL_NAME || !KQL_MARK_IS(&token[1], '='))
-        return parse_item_or_star(parser);
+        return parser_at(parser, '*') ? parse_item_or_star(parser) : parse_subquery(parser);
     named = expression_new(parser, KQL_NAMED, token->place.at);
     named->names = expression_new(parser, KQL_REFERENCE, token->place.at);
     (void)parse_name(parser, false, &named->names->name);

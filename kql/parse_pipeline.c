@@ -183,7 +183,7 @@ static struct kql_pipeline *parse_body(struct kql_parser *parser)
 
 static struct kql_operator *operator_new(struct kql_parser *parser, const struct operator_row *row, size_t tokens)
 {
-    struct kql_operator *operator= ARENA_NEW(parser->arena, struct kql_operator);
+    struct kql_operator *operator = ARENA_NEW(parser->arena, struct kql_operator);
 
     if (++parser->operators > KQL_OPERATORS_MAX)
         kql_wrong(parser->wrong, "syntax.too_long", parser->token->place, "a query has at most %d operators", KQL_OPERATORS_MAX);

@@ -205,6 +205,9 @@ static struct kql_column *parse_column(struct kql_parser *parser)
         parser_expected(parser, "a name");
         return NULL;
     }
+    if (text_equal(column->name.text, TEXT("true")) || text_equal(column->name.text, TEXT("false")))
+        kql_wrong(parser->wrong, "syntax.reserved", column->name.place, "the name %.*s has to be written ['%.*s']", TEXT_ARGS(column->name.text),
+                  TEXT_ARGS(column->name.text));
     if (is_type(column->name.text) && (parser_at(parser, ')') || parser_at(parser, ','))) {
         column->type = column->name; /* typeof(long) */
         column->name.text = TEXT("");

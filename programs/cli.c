@@ -6,12 +6,11 @@
 
 #include "runtime/process.h"
 
-#define ARGUMENTS_MAX 16
 #define VALUES_MAX 32
 
 struct cli {
     const struct cli_verb *verb;
-    const char *arguments[ARGUMENTS_MAX];
+    char **arguments; /* those of argv that are no flags, moved to its front */
     int argument_count;
     const struct cli_flag *given[VALUES_MAX];
     const char *values[VALUES_MAX];
@@ -49,7 +48,7 @@ static int usage_error(const char *sentence, const char *verb);
 
 int cli_main(const struct cli_family *families, size_t count, int argc, char **argv)
 {
-    struct cli cli = {0};
+    struct cli cli = {.arguments = argv};
     struct problem why;
     int words = 0;
 
@@ -246,7 +245,7 @@ static bool parse(struct cli *cli, int argc, char **argv, int from, struct probl
         } else if (!flags_over && argv[i][0] == '-' && argv[i][1]) {
             if (!parse_flag(cli, argc, argv, &i, why))
                 return false;
-        } else if (cli->argument_count >= cli->verb->arguments_max || cli->argument_count >= ARGUMENTS_MAX) {
+        } else if (cli->argument_count >= cli->verb->arguments_max) {
             problem_set(why, STATUS_REJECT, "\"%s\" is one argument too many", argv[i]);
             return false;
         } else {

@@ -101,6 +101,11 @@ START_TEST(strings_end_where_they_end)
     ck_assert_str_eq(words_of("\"abc\\\""), "syntax.string at 0");
     ck_assert_str_eq(words_of("```abc"), "syntax.string at 0");
     ck_assert_str_eq(words_of("@'abc"), "syntax.string at 0");
+
+    struct kql_tokens tokens;
+    struct kql_diagnostic wrong = {0};
+    ck_assert_int_eq(kql_lex(TEXT("x 'ab\\"), &arena, &tokens, &wrong), STATUS_REJECT);
+    ck_assert_uint_eq(wrong.place.at + wrong.place.count, 6); /* not beyond the end */
 }
 END_TEST
 

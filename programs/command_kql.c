@@ -1,0 +1,116 @@
+#include "programs/commands.h"
+
+#include <stdio.h>
+
+#include "kql/kql.h"
+#include "programs/kql_files.h"
+#include "runtime/buf.h"
+#include "runtime/clock.h"
+
+#define TICKS_PER_US 10
+#define FILES_MAX 100000
+
+struct check {
+    const struct catalog *catalog;
+    struct kql_options options;
+    const char *file;
+    struct arena arena;
+    size_t refused;
+};
+
+static enum cli_exit run_check(const struct cli *cli);
+static void check_query(void *context, struct text id, struct text parameters, struct text query);
+static void print_columns(struct buf *line, const struct bound_rows *rows);
+static void print_diagnostic(struct buf *line, const struct kql_diagnostic *wrong, struct text query);
+
+static const struct cli_flag check_flags[] = {
+    {"schema", "FILE", "Tables that queries may name: a line Table(column:type,…) each."},
+    {"functions", "FOLDER", "Saved functions: Sentinel's parsers as YAML, or .kql files."},
+};
+
+const struct cli_verb kql_verbs[] = {
+    {"kql check", "FILE...",
+     "Say for each query what columns it gives, or what is wrong with it and where: a JSON object a line.",
+     "A FILE is a .kql text, a .yaml of Sentinel's, or a .jsonl with a query on each line.\n"
+     "Exit 1 when a query was refused.",
+     CLI_FLAGS(check_flags), 0, 1, FILES_MAX, run_check},
+};
+const size_t kql_verb_count = sizeof kql_verbs / sizeof kql_verbs[0];
+
+static enum cli_exit run_check(const struct cli *cli)
+{
+    struct catalog *catalog = catalog_new();
+    struct check check = {.catalog = catalog};
+    const char *schema = cli_value(cli, "schema"), *functions = cli_value(cli, "functions");
+    enum status status = STATUS_OK;
+    struct problem why;
+
+    check.options.now_ticks = KQL_TICKS_OF_EPOCH + clock_utc_us() * TICKS_PER_US;
+    arena_init(&check.arena);
+    if (schema)
+        status = kql_schema_load(schema, catalog, &why);
+    if (!status && functions)
+        status = kql_functions_load(functions, catalog, &why);
+    for (int i = 0; !status && (check.file = cli_argument(cli, i)); i++)
+        status = kql_file_read(check.file, check_query, &check, &why);
+    arena_done(&check.arena);
+    catalog_free(catalog);
+    if (status)
+        return cli_end(status, &why);
+    return check.refused ? CLI_NO : CLI_DONE;
+}
+
+static void check_query(void *context, struct text id, struct text parameters, struct text query)
+{
+    struct check *check = context;
+    const char *prelude = parameters.count > 2 ? arena_format(&check->arena, "declare query_parameters%.*s;",
+                                                              TEXT_ARGS(parameters))
+                                               : "";
+    struct text whole = text_of(arena_format(&check->arena, "%s%.*s", prelude, TEXT_ARGS(query)));
+    struct bound_query *queries;
+    struct kql_diagnostic wrong;
+    struct buf line;
+
+    buf_init(&line, SIZE_MAX / 2);
+    buf_string(&line, "{\"file\":");
+    buf_json_string(&line, text_of(check->file));
+    buf_string(&line, ",\"id\":");
+    if (id.bytes)
+        buf_json_string(&line, id);
+    else
+        buf_string(&line, "null");
+    if (kql_bind(whole, check->catalog, &check->options, &check->arena, &queries, &wrong)) {
+        wrong.place.at = wrong.place.at > strlen(prelude) ? wrong.place.at - (uint32_t)strlen(prelude) : 0;
+        print_diagnostic(&line, &wrong, query);
+        check->refused++;
+    } else {
+        print_columns(&line, queries->rows);
+    }
+    buf_string(&line, "}\n");
+    fwrite(line.bytes, 1, line.count, stdout);
+    fflush(stdout);
+    buf_done(&line);
+    arena_clear(&check->arena);
+}
+
+/* Of the first result, where a text has several. */
+static void print_columns(struct buf *line, const struct bound_rows *rows)
+{
+    buf_string(line, ",\"columns\":[");
+    for (unsigned i = 0; i < rows->count; i++) {
+        buf_string(line, i ? ",{\"name\":" : "{\"name\":");
+        buf_json_string(line, rows->columns[i]->name);
+        buf_format(line, ",\"type\":\"%s\"}", kql_type_name(rows->columns[i]->type));
+    }
+    buf_byte(line, ']');
+}
+
+static void print_diagnostic(struct buf *line, const struct kql_diagnostic *wrong, struct text query)
+{
+    unsigned number, column;
+
+    kql_position(query, wrong->place.at, &number, &column);
+    buf_format(line, ",\"diagnostics\":[{\"code\":\"%s\",\"severity\":\"error\",\"message\":", wrong->code);
+    buf_json_string(line, text_of(wrong->message));
+    buf_format(line, ",\"line\":%u,\"column\":%u}]", number, column);
+}
