@@ -431,6 +431,7 @@ struct binding *function_named(struct binder *binder, const struct scope *scope,
     binding->name = name;
     binding->function = saved->function;
     binding->saved = saved;
+    binding->scope = ARENA_NEW(binder->arena, struct scope); /* it sees nothing of the query's */
     return binding;
 }
 

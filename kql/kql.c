@@ -11,7 +11,7 @@ enum status kql_bind(struct text source, const struct catalog *catalog, const st
     if (kql_parse(source, arena, &statements, wrong))
         return STATUS_REJECT;
     binder.shared_end = &binder.shared;
-    *out = bind_queries(&binder, NULL, statements);
+    *out = bind_queries(&binder, ARENA_NEW(arena, struct scope), statements);
     if (*out)
         (*out)->shared = binder.shared;
     return binder_failed(&binder) ? STATUS_REJECT : STATUS_OK;

@@ -162,6 +162,8 @@ START_TEST(what_is_wrong_is_said_by_code_place_and_name)
     refused("Events | extend n = row_number()", "semantic.serialize at 20");
     refused("Events | where Count", "semantic.type at 15");
     refused("Events | where sum(Count) > 1", "semantic.aggregate at 15");
+    refused("print sum(1)", "semantic.aggregate at 6");
+    refused("print row_number()", "semantic.serialize at 6");
     refused("Events | join Devices on Site",
             "semantic.unknown_column at 25: the left side has no column Site");
     refused("let a = 1;", "semantic.empty");
