@@ -167,11 +167,11 @@ static struct bound_value *common_call(struct binder *binder, const struct scope
 
     if (!values || !to_common_type(binder, values, count, 0, 1, call->place, &type))
         return NULL;
-    return value_call(binder,
-                      type == TYPE_STRING    ? of_texts
-                      : type == TYPE_DYNAMIC ? of_dynamics
-                                             : of_others,
-                      type, call->place, values, count);
+    const char *sql = type == TYPE_STRING ? of_texts : type == TYPE_DYNAMIC ? of_dynamics : of_others;
+    if (!sql)
+        return binder_wrong(binder, "semantic.type", call->place,
+                            "a dynamic has no order: use tolong() or another");
+    return value_call(binder, sql, type, call->place, values, count);
 }
 
 /* Empty texts are passed over as well as nulls. */
@@ -184,13 +184,13 @@ static struct bound_value *special_coalesce(struct binder *binder, const struct 
 static struct bound_value *special_max_of(struct binder *binder, const struct scope *scope,
                                           const struct kql_expression *call)
 {
-    return common_call(binder, scope, call, "!@greatest_text(%*)", "@refused(%*)", "greatest(%*)");
+    return common_call(binder, scope, call, "!@greatest_text(%*)", NULL, "greatest(%*)");
 }
 
 static struct bound_value *special_min_of(struct binder *binder, const struct scope *scope,
                                           const struct kql_expression *call)
 {
-    return common_call(binder, scope, call, "!@least_text(%*)", "@refused(%*)", "least(%*)");
+    return common_call(binder, scope, call, "!@least_text(%*)", NULL, "least(%*)");
 }
 
 static struct bound_value *special_not(struct binder *binder, const struct scope *scope,

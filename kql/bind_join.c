@@ -305,10 +305,12 @@ static bool add_expression(struct union_ *all, const struct scope *scope, const 
         binder->depth = depth;
         return true;
     }
-    if (rows)
-        add_leg(all, rows,
-                name.bytes ? name : text_of(arena_format(binder->arena, "union_arg%u", all->count)));
-    return rows != NULL;
+    if (!rows)
+        return false;
+    const struct binding *binding = name.bytes ? name_find(binder, scope, name) : NULL;
+    bool has_name = name.bytes && (!binding || (binding->function && binding->function->is_view));
+    add_leg(all, rows, has_name ? name : text_of(arena_format(binder->arena, "union_arg%u", all->count)));
+    return true;
 }
 
 /* A column of the same name and type; another type makes both go by name_type. */

@@ -11,6 +11,7 @@ struct translation {
     struct text rest;
     struct buf out;
     bool dot_all, greedy, lazy;
+    unsigned open;       /* parentheses */
     const char *without; /* of the brackets at hand: \D, \W or \S stands in them */
 };
 
@@ -31,16 +32,16 @@ static bool wrong(struct translation *translation, const char *code, const char 
     return false;
 }
 
-/* Classes are ASCII's in RE2. */
+/* Those of all scripts. */
 static const char *class_of(char letter)
 {
     switch (letter) {
     case 'd':
-        return "0-9";
+        return "[:digit:]";
     case 'w':
-        return "0-9A-Za-z_";
+        return "[:alnum:]_";
     case 's':
-        return "\\t\\n\\f\\r ";
+        return "[:space:]";
     default:
         return NULL;
     }
@@ -240,7 +241,13 @@ static bool translate_one(struct translation *translation)
     case '.':
         buf_string(&translation->out, translation->dot_all ? "." : "[^\\n]");
         break;
+    case ')':
+        if (!translation->open--)
+            return wrong(translation, "semantic.regex", "a parenthesis that closes nothing");
+        buf_byte(&translation->out, byte);
+        break;
     case '(':
+        translation->open++;
         if (ahead(translation, 1) == '?')
             return translate_group(translation);
         buf_byte(&translation->out, byte);
@@ -308,6 +315,8 @@ struct bound_value *value_regex(struct binder *binder, struct text pattern, bool
     fine = translate_options(&translation);
     while (fine && translation.rest.count)
         fine = translate_one(&translation);
+    if (fine && translation.open)
+        fine = wrong(&translation, "semantic.regex", "a parenthesis that is not closed");
     /* PostgreSQL takes the longest or the shortest match of the whole; RE2 decides at each repetition. */
     if (fine && captures && translation.greedy && translation.lazy)
         fine = wrong(&translation, "unsupported.regex",

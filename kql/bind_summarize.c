@@ -48,6 +48,26 @@ static void group_add(struct grouping *grouping, struct text name, struct bound_
     rows_show(grouping->binder, grouping->rows, column);
 }
 
+/* Where rows lie in the order in which they were written, groups come in that of their first rows. */
+static void group_close(struct grouping *grouping)
+{
+    struct bound_order *order = grouping->input->order;
+    struct binder *binder = grouping->binder;
+    unsigned count = grouping->rows->count;
+
+    if (!order || order->next || !text_equal(order->column->name, TEXT("ordinal")) ||
+        grouping->rows->kind != ROWS_GROUP || !grouping->rows->definitions)
+        return;
+    struct bound_value *first = value_call1(binder, "min(%1)", TYPE_LONG,
+                                            value_of_column(binder, order->column, grouping->rows->place));
+    struct bound_column **shown = grouping->rows->columns;
+    group_add(grouping, TEXT("ordinal"), first);
+    grouping->rows->order = ARENA_NEW(binder->arena, struct bound_order);
+    grouping->rows->order->column = grouping->rows->columns[count];
+    grouping->rows->columns = shown; /* it is not seen */
+    grouping->rows->count = count;
+}
+
 /* ---- aggregates that give several columns ---- */
 
 static bool given_name(const struct kql_expression *item, unsigned i, struct text *name)
@@ -314,6 +334,7 @@ struct bound_rows *bind_summarize(struct binder *binder, const struct scope *sco
             fine = bind_one(&grouping, item);
     if (fine && grouping.rows->kind == ROWS_NEWEST)
         return rows_behind_newest(binder, grouping.rows);
+    group_close(&grouping);
     return fine ? grouping.rows : NULL;
 }
 

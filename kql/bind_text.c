@@ -166,7 +166,8 @@ struct bound_value *bind_text_operator(struct binder *binder, const struct scope
 {
     bool of_all = expression->left->kind == KQL_ALL,
          negated = expression->word.count && expression->word.bytes[0] == '!';
-    struct text name = {expression->word.bytes + negated, expression->word.count - negated};
+    struct text name =
+        negated ? (struct text){expression->word.bytes + 1, expression->word.count - 1} : expression->word;
     struct bound_value *sides[2];
 
     if (of_all && !rows_here(scope))

@@ -130,7 +130,7 @@ static const struct {
     {TYPE_DYNAMIC, TYPE_STRING, "!@text_of(%1)"},
     {TYPE_BOOL, TYPE_INT, "(%1)::int::bigint"},
     {TYPE_LONG, TYPE_INT, "@to_int(%1)"},
-    {TYPE_REAL, TYPE_INT, "@to_int(@to_long(%1))"},
+    {TYPE_REAL, TYPE_INT, "@int_of(%1)"},
     {TYPE_DECIMAL, TYPE_INT, "@to_int(@to_long(%1))"},
     {TYPE_STRING, TYPE_INT, "@to_int(@to_long(%1))"},
     {TYPE_DYNAMIC, TYPE_INT, "@to_int(@to_long(%1))"},

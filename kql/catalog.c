@@ -103,6 +103,15 @@ void catalog_add_table(struct catalog *catalog, const struct catalog_table *tabl
     entry_add(catalog, copy.name, false, catalog->table_count++);
 }
 
+/* Without the brackets and quotes that a name may wear: ['a b']. */
+static struct text bare(struct text name)
+{
+    name = text_trim(name);
+    bool worn = name.count > 4 && name.bytes[0] == '[' && (name.bytes[1] == '\'' || name.bytes[1] == '"') &&
+                name.bytes[name.count - 2] == name.bytes[1] && name.bytes[name.count - 1] == ']';
+    return worn ? (struct text){name.bytes + 2, name.count - 4} : name;
+}
+
 enum status catalog_add_declared(struct catalog *catalog, struct text declaration, struct problem *why)
 {
     struct catalog_table table = {.name = TEXT_NONE};
@@ -115,14 +124,14 @@ enum status catalog_add_declared(struct catalog *catalog, struct text declaratio
                            "a table is declared as Table(column:type,…), and not as %.80s",
                            declaration.bytes);
     arena_init(&arena);
-    table.name = text_trim(table.name);
+    table.name = bare(table.name);
     rest.count--;
     table.columns = ARENA_ARRAY(&arena, struct catalog_column, rest.count / 2 + 1);
     while (rest.bytes && !status) {
         struct catalog_column *column = &table.columns[table.count];
         rest = text_cut(rest, ',', &one);
         type = text_cut(text_trim(one), ':', &name);
-        column->name = text_trim(name);
+        column->name = bare(name);
         if (!type.bytes || !kql_type_of(text_trim(type), &column->type))
             status = problem_set(why, STATUS_REJECT, "table %.*s: %.*s is no column:type",
                                  TEXT_ARGS(table.name), TEXT_ARGS(one));

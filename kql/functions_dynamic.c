@@ -6,7 +6,6 @@ static const struct kql_signature rows[] = {
     {"parsejson", "s", "y", "@parse_json(%1)", ""},
     {"todynamic", "s", "y", "@parse_json(%1)", ""},
     {"toobject", "s", "y", "@parse_json(%1)", ""},
-    {"dynamic_to_json", "Y", "s", "!@canonical(%1)", NULL},
     {"array_length", "y", "l", "@array_length(%1)", NULL},
     {"arraylength", "y", "l", "@array_length(%1)", NULL},
     {"array_concat", "y*", "y", "@array_concat(ARRAY[%*])", NULL},

@@ -20,7 +20,6 @@ static const struct kql_signature rows[] = {
     {"reverse", "S", "s", "!reverse(%1)", NULL},
     {"split", "Ssl", "y", "@split(%1, %2, %3)", ""},
     {"split", "Ss", "y", "@split(%1, %2)", ""},
-    {"parse_command_line", "SK", "y", "@parse_command_line(%1, %2)", NULL},
     {"extract", "Rls", "s", "!@extract(%1, %2, %3)", NULL},
     {"extract_all", "RYs", "y", "@extract_all(%1, %2, %3)", NULL},
     {"extract_all", "Rs", "y", "@extract_all(%1, %2)", NULL},
@@ -52,17 +51,12 @@ static const struct kql_signature rows[] = {
     {"base64_encodestring", "s", "s", "!@base64_encode(%1)", NULL},
     {"base64_decode_tostring", "s", "s", "!@base64_decode(%1)", NULL},
     {"base64_decodestring", "s", "s", "!@base64_decode(%1)", NULL},
-    {"base64_decode_toarray", "s", "y", "@base64_decode_toarray(%1)", NULL},
-    {"base64_encode_fromarray", "y", "s", "!@base64_encode_fromarray(%1)", NULL},
     {"new_guid", "", "g", "!gen_random_uuid()", NULL},
-    {"base64_decode_toguid", "s", "g", "@base64_decode_toguid(%1)", NULL},
-    {"base64_encode_fromguid", "g", "s", "!@base64_encode_fromguid(%1)", NULL},
     {"parse_csv", "s", "y", "@parse_csv(%1)", ""},
     {"parse_url", "s", "y", "@parse_url(%1)", NULL},
     {"parseurl", "s", "y", "@parse_url(%1)", NULL},
     {"parse_urlquery", "s", "y", "@parse_urlquery(%1)", NULL},
     {"parseurlquery", "s", "y", "@parse_urlquery(%1)", NULL},
-    {"parse_path", "s", "y", "@parse_path(%1)", NULL},
     {"parse_version", "s", "d", "@parse_version(%1)", NULL},
     {"isempty", "S", "b", "!(%1 = '')", NULL},
     {"isnotempty", "S", "b", "!(%1 <> '')", NULL},
@@ -71,7 +65,6 @@ static const struct kql_signature rows[] = {
     {"isutf8", "S", "b", "!true", NULL},
     {"hash_sha256", "S", "s", "!encode(sha256(convert_to(%1, 'UTF8')), 'hex')", NULL},
     {"hash_md5", "S", "s", "!md5(%1)", NULL},
-    {"hash", "zl?", "l", "@hash(%1, %2)", NULL},
 };
 
 const struct kql_signatures text_signatures = {rows, sizeof rows / sizeof *rows, FUNCTION_SCALAR, "text"};

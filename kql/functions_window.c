@@ -6,7 +6,6 @@ static const struct kql_signature rows[] = {
     {"row_number", "l", "l", "!(row_number() OVER (%o) - 1 + %1)", NULL},
     {"row_cumsum", "l", "l", "sum(coalesce(%1, 0)) OVER (%o ROWS UNBOUNDED PRECEDING)::bigint", NULL},
     {"row_cumsum", "r", "r", "sum(coalesce(%1, 0)) OVER (%o ROWS UNBOUNDED PRECEDING)", NULL},
-    {"row_rank_dense", "z", "l", "!@rank_dense(%1) OVER (%o)", NULL},
     {"prev", "sls", "s", "!lag(%1, (%2)::int, %3) OVER (%o)", NULL},
     {"prev", "sl", "s", "!lag(%1, (%2)::int, ''::text) OVER (%o)", NULL},
     {"prev", "s", "s", "!lag(%1, 1, ''::text) OVER (%o)", NULL},

@@ -1,4 +1,5 @@
 #include "kql/binder.h"
+#include "kql/emit.h"
 
 enum status kql_bind(struct text source, const struct catalog *catalog, const struct kql_options *options,
                      struct arena *arena, struct bound_query **out, struct kql_diagnostic *wrong)
@@ -15,4 +16,58 @@ enum status kql_bind(struct text source, const struct catalog *catalog, const st
     if (*out)
         (*out)->shared = binder.shared;
     return binder_failed(&binder) ? STATUS_REJECT : STATUS_OK;
+}
+
+static void emit_shared_rows(struct emitter *emitter, const struct bound_shared *shared)
+{
+    for (const char *before = "WITH "; shared; shared = shared->next, before = "), ") {
+        buf_format(&emitter->out, "%ss%u AS MATERIALIZED (", before, shared->number);
+        emit_rows(emitter, shared->rows);
+        if (!shared->next)
+            buf_string(&emitter->out, ") ");
+    }
+}
+
+static struct kql_sql *emit_query(const struct bound_query *query, const struct bound_shared *shared,
+                                  const char *helpers, struct arena *arena, struct kql_diagnostic *wrong)
+{
+    struct emitter emitter = {.helpers = helpers, .arena = arena, .wrong = wrong};
+    struct kql_sql *statement = ARENA_NEW(arena, struct kql_sql);
+
+    buf_init(&emitter.out, KQL_SQL_BYTES_MAX);
+    emit_shared_rows(&emitter, shared);
+    buf_string(&emitter.out, "SELECT ");
+    for (unsigned i = 0; i < query->rows->count; i++) {
+        struct bound_value column = {
+            .kind = BOUND_COLUMN, .type = query->rows->columns[i]->type, .column = query->rows->columns[i]};
+        buf_string(&emitter.out, i ? ", " : "");
+        emit_value(&emitter, &column, false);
+    }
+    buf_string(&emitter.out, " FROM (");
+    emit_rows(&emitter, query->rows);
+    buf_format(&emitter.out, ") t%u ", ++emitter.tables);
+    emit_order(&emitter, query->rows->order);
+    if (buf_failed(&emitter.out))
+        kql_wrong(wrong, "semantic.too_large", query->rows->place, "this is too much for one statement");
+    statement->sql = arena_text(arena, buf_as_text(&emitter.out));
+    statement->parameters = emitter.parameters;
+    statement->parameter_count = emitter.parameter_count;
+    statement->columns = query->rows->columns;
+    statement->column_count = query->rows->count;
+    statement->ordered = query->rows->order != NULL;
+    statement->render = query->render;
+    buf_done(&emitter.out);
+    return statement;
+}
+
+enum status kql_emit(const struct bound_query *queries, const char *helpers, struct arena *arena,
+                     struct kql_sql **out, struct kql_diagnostic *wrong)
+{
+    const struct bound_shared *shared = queries->shared;
+
+    *wrong = (struct kql_diagnostic){0};
+    for (const struct bound_query *query = queries; query && !wrong->code;
+         query = query->next, out = &(*out)->next)
+        *out = emit_query(query, shared, helpers, arena, wrong);
+    return wrong->code ? STATUS_REJECT : STATUS_OK;
 }

@@ -15,4 +15,31 @@ MUST_CHECK enum status kql_bind(struct text source, const struct catalog *catalo
                                 const struct kql_options *options, struct arena *arena,
                                 struct bound_query **out, struct kql_diagnostic *wrong);
 
+/* A value that the statement is run with: text as PostgreSQL reads the type, TEXT_NONE for null. */
+struct kql_parameter_value {
+    enum kql_type type;
+    bool is_array;
+    struct text text;
+};
+
+/* One result of a query as one SQL statement. Its columns come in the order of `columns`: bool, bigint for int and long,
+ * float8, numeric, text, uuid; datetime and timespan as ticks in a bigint; dynamic as json. */
+struct kql_sql {
+    struct kql_sql *next;
+    struct text sql;
+    struct kql_parameter_value *parameters;
+    unsigned parameter_count;
+    struct bound_column **columns;
+    unsigned column_count;
+    bool ordered;
+    const struct kql_operator *render; /* NULL: not said */
+};
+
+#define KQL_SQL_BYTES_MAX (8 * 1024 * 1024)
+
+/* `helpers` is the schema that has the functions of migrations/kql.sql: "kql", "pg_temp". STATUS_REJECT: a statement would
+ * be longer than KQL_SQL_BYTES_MAX. */
+MUST_CHECK enum status kql_emit(const struct bound_query *queries, const char *helpers, struct arena *arena,
+                                struct kql_sql **out, struct kql_diagnostic *wrong);
+
 #endif

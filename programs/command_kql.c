@@ -4,6 +4,7 @@
 
 #include "kql/kql.h"
 #include "programs/kql_files.h"
+#include "programs/kql_run.h"
 #include "runtime/buf.h"
 #include "runtime/clock.h"
 
@@ -14,11 +15,13 @@ struct check {
     const struct catalog *catalog;
     struct kql_options options;
     const char *file;
+    bool sql;
     struct arena arena;
     size_t refused;
 };
 
 static enum cli_exit run_check(const struct cli *cli);
+static enum cli_exit run_run(const struct cli *cli);
 static void check_query(void *context, struct text id, struct text parameters, struct text query);
 static void print_columns(struct buf *line, const struct bound_rows *rows);
 static void print_diagnostic(struct buf *line, const struct kql_diagnostic *wrong, struct text query);
@@ -26,6 +29,11 @@ static void print_diagnostic(struct buf *line, const struct kql_diagnostic *wron
 static const struct cli_flag check_flags[] = {
     {"schema", "FILE", "Tables that queries may name: a line Table(column:type,…) each."},
     {"functions", "FOLDER", "Saved functions: Sentinel's parsers as YAML, or .kql files."},
+    {"sql", NULL, "Print the SQL statement too."},
+};
+
+static const struct cli_flag run_flags[] = {
+    {"database", "CONNINFO", "The PostgreSQL that computes (else libpq's own variables)."},
 };
 
 const struct cli_verb kql_verbs[] = {
@@ -34,13 +42,17 @@ const struct cli_verb kql_verbs[] = {
      "A FILE is a .kql text, a .yaml of Sentinel's, or a .jsonl with a query on each line.\n"
      "Exit 1 when a query was refused.",
      CLI_FLAGS(check_flags), 0, 1, FILES_MAX, run_check},
+    {"kql run", "FILE",
+     "Run queries that bring their rows themselves, and print what they give: a JSON object a line.",
+     "Nothing is written to the database: what the queries need is made for the session alone.",
+     CLI_FLAGS(run_flags), CLI_JSON, 1, 1, run_run},
 };
 const size_t kql_verb_count = sizeof kql_verbs / sizeof kql_verbs[0];
 
 static enum cli_exit run_check(const struct cli *cli)
 {
     struct catalog *catalog = catalog_new();
-    struct check check = {.catalog = catalog};
+    struct check check = {.catalog = catalog, .sql = cli_given(cli, "sql")};
     const char *schema = cli_value(cli, "schema"), *functions = cli_value(cli, "functions");
     enum status status = STATUS_OK;
     struct problem why;
@@ -68,6 +80,7 @@ static void check_query(void *context, struct text id, struct text parameters, s
                                                : "";
     struct text whole = text_of(arena_format(&check->arena, "%s%.*s", prelude, TEXT_ARGS(query)));
     struct bound_query *queries;
+    struct kql_sql *statements;
     struct kql_diagnostic wrong;
     struct buf line;
 
@@ -79,12 +92,17 @@ static void check_query(void *context, struct text id, struct text parameters, s
         buf_json_string(&line, id);
     else
         buf_string(&line, "null");
-    if (kql_bind(whole, check->catalog, &check->options, &check->arena, &queries, &wrong)) {
+    if (kql_bind(whole, check->catalog, &check->options, &check->arena, &queries, &wrong) ||
+        kql_emit(queries, "kql", &check->arena, &statements, &wrong)) {
         wrong.place.at = wrong.place.at > strlen(prelude) ? wrong.place.at - (uint32_t)strlen(prelude) : 0;
         print_diagnostic(&line, &wrong, query);
         check->refused++;
     } else {
         print_columns(&line, queries->rows);
+        if (check->sql) {
+            buf_string(&line, ",\"sql\":");
+            buf_json_string(&line, statements->sql);
+        }
     }
     buf_string(&line, "}\n");
     fwrite(line.bytes, 1, line.count, stdout);
@@ -113,4 +131,15 @@ static void print_diagnostic(struct buf *line, const struct kql_diagnostic *wron
     buf_format(line, ",\"diagnostics\":[{\"code\":\"%s\",\"severity\":\"error\",\"message\":", wrong->code);
     buf_json_string(line, text_of(wrong->message));
     buf_format(line, ",\"line\":%u,\"column\":%u}]", number, column);
+}
+
+static enum cli_exit run_run(const struct cli *cli)
+{
+    char conninfo[DATABASE_CONNINFO_SIZE];
+    struct problem why;
+
+    enum status status = database_of(cli, conninfo, &why);
+    if (!status)
+        status = kql_run_file(cli_argument(cli, 0), conninfo, &why);
+    return cli_end(status, &why);
 }

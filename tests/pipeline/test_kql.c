@@ -5,9 +5,10 @@
 #include <sys/stat.h>
 
 #include "tests/support/check_main.h"
+#include "tests/support/database.h"
 #include "tests/support/program.h"
 
-/* The real `picket kql check`, on files as people keep them. */
+/* The real `picket kql check` and `picket kql run`, on files as people keep them. */
 
 #define OUTPUT_MAX (1 << 20)
 
@@ -105,6 +106,10 @@ START_TEST(what_is_refused_has_a_code_a_place_and_exit_1)
     expect_line("{\"file\":\"bad.kql\",\"id\":null,\"diagnostics\":[{\"code\":\"semantic.unknown_column\","
                 "\"severity\":\"error\",\"message\":\"there is no column zzz\",\"line\":2,\"column\":9}]}\n");
     expect_line("{\"file\":\"good.kql\"");
+    write_file("odd.kql", "['a\"b'] | where ['c\"; --'] == 'd'");
+    write_file("odd.txt", "['a\"b'](['c\"; --']:string)\n");
+    ck_assert_int_eq(check("--sql --schema odd.txt odd.kql"), 0);
+    expect_line("FROM (SELECT \\\"c\\\"\\\"; --\\\" AS c1 FROM \\\"a\\\"\\\"b\\\" t1) t2 WHERE (c1 = $1::text)");
     write_file("function.yaml",
                "ParserParams:\n  - Name: n\n    Type: long\nParserQuery: T | where a > n and yyy\n");
     ck_assert_int_eq(check("--schema tables.txt function.yaml"), 1);
@@ -129,6 +134,173 @@ START_TEST(files_that_are_none_are_refused_with_a_sentence)
 }
 END_TEST
 
+/* ---- what queries give ---- */
+
+struct answer {
+    const char *query, *rows;
+};
+
+/* Runs all of them at once, with their places as ids. */
+static void expect_answers(const struct answer *answers, size_t count)
+{
+    char path[128], line[64];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/queries.jsonl", folder);
+    file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    for (size_t i = 0; i < count; i++) {
+        struct buf query = {0};
+        buf_init(&query, OUTPUT_MAX);
+        buf_json_string(&query, text_of(answers[i].query));
+        fprintf(file, "{\"id\":\"%zu\",\"query\":%s}\n", i, query.bytes);
+        buf_done(&query);
+    }
+    fclose(file);
+    const char *const arguments[] = {"kql", "run", path, "--json", "--database", database_conninfo(), NULL};
+    buf_clear(&output);
+    ck_assert_msg(program_run("picket", arguments, NULL, &output) == 0, "%s", output.bytes);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(line, sizeof line, "{\"id\":\"%zu\",", i);
+        const char *found = strstr(output.bytes, line), *end = found ? strchr(found, '\n') : NULL;
+        ck_assert_msg(end != NULL, "%s has no line in\n%s", line, output.bytes);
+        size_t wanted = strlen(answers[i].rows);
+        ck_assert_msg(
+            (size_t)(end - found) > wanted + 1 && strncmp(end - wanted - 1, answers[i].rows, wanted) == 0,
+            "%s\n  gives  %.*s\n  wanted %s", answers[i].query, (int)(end - found), found, answers[i].rows);
+    }
+}
+
+START_TEST(nulls_and_empty_texts_are_told_apart)
+{
+    static const struct answer answers[] = {
+        {"datatable(x:long)[1, long(null)] | where x != 1 | count", "[[1]]"},
+        {"datatable(x:long)[1, long(null)] | where not(x == 1) | count", "[[1]]"},
+        {"datatable(x:long)[1, long(null)] | where x == x | count", "[[1]]"},
+        {"datatable(x:long)[1, long(null)] | where x !in (1, 2) | count", "[[1]]"},
+        {"datatable(x:long)[long(null)] | where not(x > 0) | count", "[[0]]"},
+        {"print isnull(''), isempty(''), tostring(int(null)), coalesce('', 'fb')",
+         "[[false,true,\"\",\"fb\"]]"},
+        {"datatable(x:long)[] | summarize count(), sum(x), avg(x), min(x), make_list(x)",
+         "[[0,0,\"NaN\",null,[]]]"},
+        {"datatable(k:long, v:string)[long(null), 'a'] | join kind=inner (datatable(k:long, w:string)[long(null), 'b']) on k",
+         "[[null,\"a\",null,\"b\"]]"},
+        {"datatable(k:long)[1] | join kind=leftouter (datatable(k:long, w:string)[2, 'b']) on k",
+         "[[1,null,\"\"]]"},
+        {"datatable(x:long)[3, long(null), 1] | sort by x asc", "[[null],[1],[3]]"},
+        {"datatable(x:long)[3, long(null), 1] | sort by x", "[[3],[1],[null]]"},
+    };
+    expect_answers(answers, sizeof answers / sizeof *answers);
+}
+END_TEST
+
+START_TEST(numbers_and_times_come_out_as_kusto_counts)
+{
+    static const struct answer answers[] = {
+        {"print 7 / 2, -7 / 2, -7 % 3, 7 % -3, 1 / 0, 1.0 / 0.0", "[[3,-3,2,1,null,\"Infinity\"]]"},
+        {"print 9223372036854775807 + 1, bin(-5, 2), 1d / 1h", "[[-9223372036854775808,-6,24]]"},
+        {"print toint('12.5'), toint('0xFF'), toint(-2.5), tolong(1d), tobool('1')",
+         "[[null,255,-2,864000000000,true]]"},
+        {"print tostring(true), tostring(1.0), tostring(1d), tostring(datetime(2020-01-31))",
+         "[[\"True\",\"1.0\",\"1.00:00:00\",\"2020-01-31T00:00:00.0000000Z\"]]"},
+        {"print bin(datetime(1955-11-05), 7d), startofweek(datetime(2024-05-15)), dayofweek(datetime(2024-05-15))",
+         "[[\"1955-10-31T00:00:00.0000000Z\",\"2024-05-12T00:00:00.0000000Z\",\"3.00:00:00\"]]"},
+        {"print datetime_diff('month', datetime(2021-03-15), datetime(2020-01-01)), format_timespan(-2.5h, 'hh:mm')",
+         "[[14,\"-02:30\"]]"},
+        {"print endofday(datetime(2024-01-01)), todatetime('no')",
+         "[[\"2024-01-01T23:59:59.9999999Z\",null]]"},
+        {"print now() == now()", "[[true]]"},
+    };
+    expect_answers(answers, sizeof answers / sizeof *answers);
+}
+END_TEST
+
+START_TEST(texts_are_found_by_terms_and_cases)
+{
+    static const struct answer answers[] = {
+        {"print 'alpha_beta' has 'alpha', 'helloworld' has 'hello', 'a.b c' has 'b C', 'x' contains ''",
+         "[[true,false,true,true]]"},
+        {"print 'Café' =~ 'cAFÉ', 'Straße' =~ 'strasse', 'ABC' == 'abc', 'ABC' in~ ('abc')",
+         "[[true,false,false,true]]"},
+        {"print '100%' contains '0%', 'a_c' startswith 'a_', 'x*y' has '*'", "[[true,true,true]]"},
+        {"print 'the cat' has_any ('dog', 'CAT', 'x', 'y'), 'the cat' has_all (dynamic(['cat', 'the']))",
+         "[[true,true]]"},
+        {"print extract('x=(\\\\d+)', 1, 'a x=12'), extract('z', 0, 'a'), extract_all('z', 'a')",
+         "[[\"12\",\"\",null]]"},
+        {"print 'a\\nb' matches regex 'a.b', 'a b' matches regex '\\\\bb', replace_regex('ab', '(a)(b)', '\\\\2\\\\1')",
+         "[[false,true,\"ba\"]]"},
+        {"print trim('x', 'xxabcxx'), substring('hello', -3, 2), indexof('abc', 'z'), split('', ','), split('a,b', ',', 1)",
+         "[[\"xabcx\",\"ll\",-1,[\"\"],[\"b\"]]]"},
+        {"datatable(s:string)['b', 'a.', '..', 'a..b'] | sort by s asc",
+         "[[\"..\"],[\"a.\"],[\"a..b\"],[\"b\"]]"},
+    };
+    expect_answers(answers, sizeof answers / sizeof *answers);
+}
+END_TEST
+
+START_TEST(dynamics_give_what_they_have)
+{
+    static const struct answer answers[] = {
+        {"print d = dynamic({'a': {'b': [1, 2]}}) | project d.a.b[-1], d.x.y, isnull(d.a.z)",
+         "[[2,null,true]]"},
+        {"print parse_json('not json'), parse_json(''), array_length(dynamic(5)), array_length(dynamic([]))",
+         "[[\"not json\",null,null,0]]"},
+        {"print tostring(parse_json('{\"b\": 1, \"a\": [1, 2]}'))", "[[\"{\\\"b\\\":1,\\\"a\\\":[1,2]}\"]]"},
+        {"datatable(v:dynamic)[dynamic([1, 2, 3]), dynamic([]), dynamic(null)] | mv-expand v | count",
+         "[[4]]"},
+        {"print d = dynamic({'n': 9007199254740993}) | project tolong(d.n) + 1", "[[9007199254740994]]"},
+        {"print a = dynamic([3, 1, 2]) | mv-apply a to typeof(long) on (top 2 by a | summarize s = sum(a))",
+         "[[[3,1,2],5]]"},
+        {"datatable(g:string, v:string)['x', 'b', 'x', 'a', 'x', 'b'] | summarize make_set(v), make_list(v) by g",
+         "[[\"x\",[\"b\", \"a\"],[\"b\", \"a\", \"b\"]]]"},
+    };
+    expect_answers(answers, sizeof answers / sizeof *answers);
+}
+END_TEST
+
+START_TEST(rows_are_joined_grouped_and_ordered_as_kusto_does)
+{
+    static const struct answer answers[] = {
+        {"datatable(k:long, v:long)[1, 10, 1, 11] | join (datatable(k:long, w:long)[1, 100, 1, 101]) on k | count",
+         "[[2]]"},
+        {"datatable(k:long, v:long)[1, 10, 1, 11] | join kind=inner (datatable(k:long, w:long)[1, 100, 1, 101]) on k | count",
+         "[[4]]"},
+        {"datatable(k:string, t:long, v:string)['a', 1, 'x', 'a', 2, 'y', 'b', 5, 'z'] | summarize arg_max(t, *) by k | sort by k asc",
+         "[[\"a\",2,\"y\"],[\"b\",5,\"z\"]]"},
+        {"range x from 1 to 10 step 1 | summarize percentile(x, 50), dcount(x % 3), countif(x > 8)",
+         "[[5,3,2]]"},
+        {"range x from 1 to 3 step 1 | sort by x desc | extend n = row_number(), p = prev(x)",
+         "[[3,1,null],[2,2,3],[1,3,2]]"},
+        {"union withsource=s (print a = 1), (print b = 'x') | sort by s asc",
+         "[[\"union_arg0\",1,\"\"],[\"union_arg1\",null,\"x\"]]"},
+        {"let T = materialize(range x from 1 to 3 step 1); T | where x > toscalar(T | summarize avg(x))",
+         "[[3]]"},
+        {"datatable(s:string)['id=7, name=pump'] | parse s with 'id=' id:long ', name=' name",
+         "[[\"id=7, name=pump\",7,\"pump\"]]"},
+        {"datatable(a:long, b:string)[1, 'pump', 2, 'fan'] | search 'PUMP' | project a", "[[1]]"},
+        {"range x from 1 to 4 step 1 | partition by y (take 1)", "\"line\":1,\"column\":43}"},
+    };
+    expect_answers(answers, sizeof answers / sizeof *answers);
+}
+END_TEST
+
+/* Whatever a literal or a name says, it stays one. */
+START_TEST(nothing_of_a_query_is_taken_for_sql)
+{
+    static const struct answer answers[] = {
+        {"print \"'; DROP TABLE x; --\", 'a\\\\', '$1', '%1'",
+         "[[\"'; DROP TABLE x; --\",\"a\\\\\",\"$1\",\"%1\"]]"},
+        {"print ['x\"; SELECT 1; --'] = 1 | extend d = dynamic({\"k'\\\"\": 1}) | project d[\"k'\\\"\"]",
+         "[[1]]"},
+        {"datatable(s:string)['{\"a\"}', ',', '\\\\', 'NULL', '\"'] | where s in ('NULL', '\"', '\\\\', '{\"a\"}') | count",
+         "[[4]]"},
+        {"print 'x' matches regex \"'[)];--\", 'abc' has \"')--\", replace_string(\"a'b\", \"'\", '\"')",
+         "[[false,false,\"a\\\"b\"]]"},
+    };
+    expect_answers(answers, sizeof answers / sizeof *answers);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -136,8 +308,16 @@ int main(void)
         a_function_goes_by_each_of_its_names,
         what_is_refused_has_a_code_a_place_and_exit_1,
         files_that_are_none_are_refused_with_a_sentence,
+        nulls_and_empty_texts_are_told_apart,
+        numbers_and_times_come_out_as_kusto_counts,
+        texts_are_found_by_terms_and_cases,
+        dynamics_give_what_they_have,
+        rows_are_joined_grouped_and_ordered_as_kusto_does,
+        nothing_of_a_query_is_taken_for_sql,
     };
     const struct check_suite suite = {"pipeline/kql", tests,    sizeof tests / sizeof *tests,
                                       setup,          teardown, 30};
+
+    database_start(DATABASE_FAST);
     return check_main(&suite);
 }

@@ -176,6 +176,8 @@ START_TEST(patterns_that_cannot_mean_the_same_are_refused)
     refused("Events | where Device matches regex 'a(?=b)'", "semantic.regex at 36");
     refused("Events | extend a = extract('x.*y(.*?)z', 1, Device)", "unsupported.regex");
     refused("Events | where Device matches regex '[a'", "semantic.regex");
+    refused("Events | where Device matches regex 'a)(b'", "semantic.regex");
+    refused("Events | where Device matches regex '(a'", "semantic.regex");
 }
 END_TEST
 

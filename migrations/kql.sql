@@ -1,0 +1,620 @@
+-- What compiled KQL calls. A datetime is ticks of 100 ns since 0001-01-01, a timespan ticks; a text is never null. Nothing
+-- here raises an error for what a value is: what cannot be is null, or the empty text. Facts: Kusto's documentation of its
+-- functions, and what its emulator answers.
+--
+-- The file may be applied again and again. Loaded with "pg_temp." for "kql." it serves one session alone.
+
+-- ---- texts and cases ----
+CREATE OR REPLACE FUNCTION kql.fold(x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT lower(x COLLATE "und-x-icu") $$;
+CREATE OR REPLACE FUNCTION kql.fold_all(x text[]) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT array_agg(lower(e COLLATE "und-x-icu")) FROM unnest(x) e $$;
+CREATE OR REPLACE FUNCTION kql.lower(x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT lower(x COLLATE "und-x-icu") $$;
+CREATE OR REPLACE FUNCTION kql.upper(x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT upper(x COLLATE "und-x-icu") $$;
+CREATE OR REPLACE FUNCTION kql.ends_with(x text, y text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT right(x, length(y)) = y OR y = '' $$;
+CREATE OR REPLACE FUNCTION kql.regex_quote(x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT regexp_replace(x, '([^0-9A-Za-z_ \u0080-\uffff])', '\\\1', 'g') $$;
+CREATE OR REPLACE FUNCTION kql.term(x text, before bool, behind bool) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN before AND x COLLATE "und-x-icu" ~ '^[[:alnum:]]' THEN '(?<![[:alnum:]])' ELSE '' END || kql.regex_quote(x)
+       || CASE WHEN behind AND x COLLATE "und-x-icu" ~ '[[:alnum:]]$' THEN '(?![[:alnum:]])' ELSE '' END $$;
+CREATE OR REPLACE FUNCTION kql.has_cs(x text, y text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT x COLLATE "und-x-icu" ~ kql.term(y, true, true) $$;
+CREATE OR REPLACE FUNCTION kql.has(x text, y text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.has_cs(kql.fold(x), kql.fold(y)) $$;
+CREATE OR REPLACE FUNCTION kql.has_prefix_cs(x text, y text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT x COLLATE "und-x-icu" ~ kql.term(y, true, false) $$;
+CREATE OR REPLACE FUNCTION kql.has_prefix(x text, y text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.has_prefix_cs(kql.fold(x), kql.fold(y)) $$;
+CREATE OR REPLACE FUNCTION kql.has_suffix_cs(x text, y text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT x COLLATE "und-x-icu" ~ kql.term(y, false, true) $$;
+CREATE OR REPLACE FUNCTION kql.has_suffix(x text, y text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.has_suffix_cs(kql.fold(x), kql.fold(y)) $$;
+
+-- ---- values as texts ----
+CREATE OR REPLACE FUNCTION kql.text_of_bool(x bool) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x THEN 'True' WHEN NOT x THEN 'False' ELSE '' END $$;
+CREATE OR REPLACE FUNCTION kql.text_of_real(x float8) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x IS NULL THEN '' WHEN x = 'NaN' THEN 'NaN' WHEN x = 'Infinity' THEN 'inf' WHEN x = '-Infinity' THEN '-inf'
+               WHEN x::text ~ '[.e]' THEN upper(x::text) ELSE x::text || '.0' END $$;
+CREATE OR REPLACE FUNCTION kql.text_of_decimal(x numeric) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(x::text, '') $$;
+CREATE OR REPLACE FUNCTION kql.day_of(t bigint) RETURNS date LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT date '0001-01-01' + (t / 864000000000)::int $$;
+CREATE OR REPLACE FUNCTION kql.clock_of(t bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT lpad((t / 36000000000)::text, 2, '0') || ':' || lpad((t / 600000000 % 60)::text, 2, '0') || ':' || lpad((t / 10000000 % 60)::text, 2, '0') $$;
+CREATE OR REPLACE FUNCTION kql.text_of_datetime(t bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(to_char(kql.day_of(t), 'YYYY-MM-DD') || 'T' || kql.clock_of(t % 864000000000) || '.' || lpad((t % 10000000)::text, 7, '0') || 'Z', '') $$;
+CREATE OR REPLACE FUNCTION kql.text_of_timespan(t bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(CASE WHEN t < 0 THEN '-' ELSE '' END || CASE WHEN abs(t) >= 864000000000 THEN abs(t) / 864000000000 || '.' ELSE '' END
+       || kql.clock_of(abs(t) % 864000000000) || CASE WHEN t % 10000000 <> 0 THEN '.' || lpad((abs(t) % 10000000)::text, 7, '0') ELSE '' END, '') $$;
+CREATE OR REPLACE FUNCTION kql.canonical(x json) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(regexp_replace(x::text, '("(?:\\.|[^"\\])*")|\s+', '\1', 'g'), '') $$;
+CREATE OR REPLACE FUNCTION kql.is_null(x json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT x IS NULL OR json_typeof(x) = 'null' $$;
+CREATE OR REPLACE FUNCTION kql.canonical_or_null(x json) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN NOT kql.is_null(x) THEN kql.canonical(x) END $$;
+CREATE OR REPLACE FUNCTION kql.text_of(x json) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE coalesce(json_typeof(x), 'null') WHEN 'null' THEN '' WHEN 'string' THEN x #>> '{}' WHEN 'object' THEN kql.canonical(x)
+               WHEN 'array' THEN kql.canonical(x) ELSE x::text END $$;
+CREATE OR REPLACE FUNCTION kql.comparable(x json) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN NOT kql.is_null(x) THEN kql.text_of(x) END $$;
+CREATE OR REPLACE FUNCTION kql.gettype(x json) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE coalesce(json_typeof(x), 'null') WHEN 'object' THEN 'dictionary' WHEN 'boolean' THEN 'bool'
+               WHEN 'number' THEN CASE WHEN x::text ~ '[.eE]' THEN 'real' ELSE 'long' END ELSE coalesce(json_typeof(x), 'null') END $$;
+CREATE OR REPLACE FUNCTION kql.json_of_real(x float8) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x IN ('NaN', 'Infinity', '-Infinity') THEN to_json(x::text) ELSE kql.text_of_real(x)::json END $$;
+CREATE OR REPLACE FUNCTION kql.json_of_datetime(t bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN t IS NOT NULL THEN to_json(kql.text_of_datetime(t)) END $$;
+CREATE OR REPLACE FUNCTION kql.json_of_timespan(t bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN t IS NOT NULL THEN to_json(kql.text_of_timespan(t)) END $$;
+
+-- ---- texts and dynamics as values ----
+CREATE OR REPLACE FUNCTION kql.to_int(x bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x BETWEEN -2147483648 AND 2147483647 THEN x END $$;
+CREATE OR REPLACE FUNCTION kql.to_long(x numeric) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN trunc(x) BETWEEN -9223372036854775808 AND 9223372036854775807 THEN trunc(x)::bigint END $$;
+CREATE OR REPLACE FUNCTION kql.to_long(x float8) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x IN ('NaN', 'Infinity', '-Infinity') THEN NULL WHEN x >= 9.2233720368547758e18 THEN 9223372036854775807 WHEN x <= -9.2233720368547758e18 THEN -9223372036854775808
+               ELSE trunc(x)::bigint END $$;
+CREATE OR REPLACE FUNCTION kql.int_of(x float8) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x IS NOT NULL AND x <> 'NaN' THEN greatest(least(kql.to_long(x), 2147483647), -2147483648) END $$;
+CREATE OR REPLACE FUNCTION kql.of_hex(x text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT ('x' || lpad(x, 16, '0'))::bit(64)::bigint $$;
+CREATE OR REPLACE FUNCTION kql.to_long(x text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x ~ '^\s*[-+]?[0-9]{1,30}\s*$' THEN kql.to_long(btrim(x)::numeric)
+               WHEN x ~ '^\s*0[xX][0-9a-fA-F]{1,16}\s*$' THEN kql.of_hex(substr(btrim(x), 3)) END $$;
+CREATE OR REPLACE FUNCTION kql.to_real(x text) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x ~ '^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?\s*$' AND length(x) < 300 THEN btrim(x)::float8
+               WHEN x ~* '^\s*nan\s*$' THEN 'NaN'::float8 WHEN x ~ '^\s*\+?[Ii]nf(inity)?\s*$' THEN 'Infinity'::float8
+               WHEN x ~ '^\s*-[Ii]nf(inity)?\s*$' THEN '-Infinity'::float8
+               WHEN x ~ '^\s*0[xX][0-9a-fA-F]{1,16}\s*$' THEN kql.to_long(x)::float8 END $$;
+CREATE OR REPLACE FUNCTION kql.to_decimal(x text) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x ~ '^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?\s*$' AND length(x) < 100 THEN btrim(x)::numeric END $$;
+CREATE OR REPLACE FUNCTION kql.to_decimal(x float8) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x NOT IN ('NaN', 'Infinity', '-Infinity') THEN x::numeric END $$;
+CREATE OR REPLACE FUNCTION kql.to_bool(x text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN lower(btrim(x)) = 'true' THEN true WHEN lower(btrim(x)) = 'false' THEN false WHEN x ~ '^\s*[-+]?[0-9]{1,18}\s*$' THEN btrim(x)::bigint <> 0 END $$;
+CREATE OR REPLACE FUNCTION kql.to_long(x json) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE json_typeof(x) WHEN 'number' THEN kql.to_long(CASE WHEN length(x::text) < 300 THEN x::text::numeric END) WHEN 'string' THEN kql.to_long(x #>> '{}')
+               WHEN 'boolean' THEN (x::text = 'true')::int END $$;
+CREATE OR REPLACE FUNCTION kql.to_real(x json) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE json_typeof(x) WHEN 'number' THEN kql.to_real(x::text) WHEN 'string' THEN kql.to_real(x #>> '{}')
+               WHEN 'boolean' THEN (x::text = 'true')::int END $$;
+CREATE OR REPLACE FUNCTION kql.to_decimal(x json) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) IN ('number', 'string') THEN kql.to_decimal(x #>> '{}') END $$;
+CREATE OR REPLACE FUNCTION kql.to_bool(x json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE json_typeof(x) WHEN 'number' THEN kql.to_real(x) <> 0 WHEN 'string' THEN kql.to_bool(x #>> '{}') WHEN 'boolean' THEN x::text = 'true' END $$;
+CREATE OR REPLACE FUNCTION kql.to_guid(x text) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x ~ '^\s*\{?[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?\s*$' THEN btrim(x, ' {}')::uuid END $$;
+CREATE OR REPLACE FUNCTION kql.to_guid(x json) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT kql.to_guid(x #>> '{}') $$;
+CREATE OR REPLACE FUNCTION kql.in_time(t bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN t BETWEEN 0 AND 3155378975999999999 THEN t END $$;
+CREATE OR REPLACE FUNCTION kql.of_day(d date) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT (d - date '0001-01-01')::bigint * 864000000000 $$;
+CREATE OR REPLACE FUNCTION kql.make_day(y bigint, m bigint, d bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN y BETWEEN 1 AND 9999 AND m BETWEEN 1 AND 12 AND d BETWEEN 1 AND 31 THEN
+          CASE WHEN d <= extract(day FROM (make_date(y::int, m::int, 1) + interval '1 month - 1 day')) THEN kql.of_day(make_date(y::int, m::int, d::int)) END END $$;
+CREATE OR REPLACE FUNCTION kql.make_datetime(y bigint, mo bigint, d bigint, h bigint, mi bigint, s float8) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN h BETWEEN 0 AND 23 AND mi BETWEEN 0 AND 59 AND s >= 0 AND s < 60 THEN
+          kql.make_day(y, mo, d) + h * 36000000000 + mi * 600000000 + round((s * 10000000)::numeric)::bigint END $$;
+CREATE OR REPLACE FUNCTION kql.make_timespan(d bigint, h bigint, m bigint, s bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN h BETWEEN 0 AND 23 AND m BETWEEN 0 AND 59 AND s BETWEEN 0 AND 59 THEN d * 864000000000 + h * 36000000000 + m * 600000000 + s * 10000000 END $$;
+CREATE OR REPLACE FUNCTION kql.of_zone(x text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x IS NULL OR x = '' OR upper(x) = 'Z' THEN 0 ELSE
+          (CASE WHEN left(x, 1) = '-' THEN -1 ELSE 1 END) * (substr(x, 2, 2)::bigint * 36000000000 + right(x, 2)::bigint * 600000000) END $$;
+CREATE OR REPLACE FUNCTION kql.to_datetime(x text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.in_time(kql.make_datetime(m[1]::bigint, m[2]::bigint, m[3]::bigint, coalesce(m[4], '0')::bigint, coalesce(m[5], '0')::bigint, coalesce(m[6], '0')::float8)
+          + coalesce(rpad(left(m[7], 7), 7, '0'), '0')::bigint - kql.of_zone(m[8]))
+     FROM (SELECT coalesce(
+               regexp_match(x, '^\s*(\d{4})-(\d{1,2})-(\d{1,2})(?:(?:T|t|\s+)(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d+))?)?)?\s*(Z|z|UTC|GMT|[-+]\d{2}:?\d{2})?\s*$'),
+               (SELECT ARRAY[u[3], u[1], u[2], CASE WHEN u[8] ~* 'p' AND u[4] <> '12' THEN (u[4]::int + 12)::text WHEN u[8] ~* 'a' AND u[4] = '12' THEN '0' ELSE u[4] END, u[5], u[6], u[7], NULL]
+                  FROM regexp_match(x, '^\s*(\d{1,2})/(\d{1,2})/(\d{4})(?:\s+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d+))?)?\s*(AM|PM|am|pm)?)?\s*$') u),
+               (SELECT ARRAY[u[1], u[2], u[3], NULL, NULL, NULL, NULL, NULL] FROM regexp_match(x, '^\s*(\d{4})/?(\d{2})/?(\d{2})\s*$') u)) AS m) p
+    WHERE m IS NOT NULL $$;
+CREATE OR REPLACE FUNCTION kql.to_datetime(x json) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE json_typeof(x) WHEN 'string' THEN kql.to_datetime(x #>> '{}') WHEN 'number' THEN kql.in_time(kql.to_long(x)) END $$;
+CREATE OR REPLACE FUNCTION kql.to_timespan(x text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT (SELECT (CASE WHEN m[1] = '-' THEN -1 ELSE 1 END) * (coalesce(m[2], '0')::bigint * 864000000000 + m[3]::bigint * 36000000000 + m[4]::bigint * 600000000
+                  + coalesce(m[5], '0')::bigint * 10000000 + coalesce(rpad(m[6], 7, '0'), '0')::bigint)
+             FROM regexp_match(x, '^\s*(-)?(?:(\d{1,7})\.)?([01]?\d|2[0-3]):([0-5]?\d)(?::([0-5]?\d)(?:\.(\d{1,7}))?)?\s*$') m
+            WHERE m IS NOT NULL
+           UNION ALL
+           SELECT (m[1]::numeric * CASE coalesce(m[2], 'd') WHEN 'd' THEN 864000000000 WHEN 'h' THEN 36000000000 WHEN 'm' THEN 600000000 WHEN 's' THEN 10000000 WHEN 'ms' THEN 10000 ELSE 1 END)::bigint
+             FROM regexp_match(x, '^\s*(-?\d{1,9}(?:\.\d+)?)(d|h|m|s|ms|tick)?\s*$') m
+            WHERE m IS NOT NULL AND (m[2] IS NOT NULL OR m[1] !~ '\.')
+            LIMIT 1) $$;
+CREATE OR REPLACE FUNCTION kql.to_timespan(x json) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE json_typeof(x) WHEN 'string' THEN kql.to_timespan(x #>> '{}') WHEN 'number' THEN kql.to_long(x) END $$;
+CREATE OR REPLACE FUNCTION kql.of_unix(x float8, scale numeric) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.in_time(621355968000000000 + kql.to_long(trunc(kql.to_decimal(x) * scale))) $$;
+CREATE OR REPLACE FUNCTION kql.ticks(t timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT (extract(epoch FROM t) * 10000000)::bigint + 621355968000000000 $$;
+CREATE OR REPLACE FUNCTION kql.parse_json(x text) RETURNS json LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ BEGIN
+    IF x ~ '^\s*$' THEN RETURN NULL; END IF;
+    IF x !~ '^\s*[\[{"0-9tfn-]' THEN RETURN to_json(x); END IF;
+    RETURN x::json;
+EXCEPTION WHEN data_exception OR invalid_text_representation OR program_limit_exceeded THEN
+    RETURN to_json(x);
+END $$;
+CREATE OR REPLACE FUNCTION kql.first_text(VARIADIC x text[]) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce((SELECT e FROM unnest(x) WITH ORDINALITY u(e, i) WHERE e <> '' ORDER BY i LIMIT 1), '') $$;
+CREATE OR REPLACE FUNCTION kql.first_json(VARIADIC x json[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT e FROM unnest(x) WITH ORDINALITY u(e, i) WHERE NOT kql.is_null(e) ORDER BY i LIMIT 1 $$;
+CREATE OR REPLACE FUNCTION kql.greatest_text(VARIADIC x text[]) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT max(e COLLATE "C") FROM unnest(x) e $$;
+CREATE OR REPLACE FUNCTION kql.least_text(VARIADIC x text[]) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT min(e COLLATE "C") FROM unnest(x) e $$;
+
+-- ---- numbers ----
+CREATE OR REPLACE FUNCTION kql.wrapped(x numeric) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x BETWEEN -9223372036854775808 AND 9223372036854775807 THEN x::bigint
+               ELSE (mod(mod(x + 9223372036854775808, 18446744073709551616) + 18446744073709551616, 18446744073709551616) - 9223372036854775808)::bigint END $$;
+CREATE OR REPLACE FUNCTION kql.add(x bigint, y bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN abs(x::float8) < 4e18 AND abs(y::float8) < 4e18 THEN x + y ELSE kql.wrapped(x::numeric + y) END $$;
+CREATE OR REPLACE FUNCTION kql.subtract(x bigint, y bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN abs(x::float8) < 4e18 AND abs(y::float8) < 4e18 THEN x - y ELSE kql.wrapped(x::numeric - y) END $$;
+CREATE OR REPLACE FUNCTION kql.multiply(x bigint, y bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN abs(x::float8 * y::float8) < 9e18 THEN x * y ELSE kql.wrapped(x::numeric * y) END $$;
+CREATE OR REPLACE FUNCTION kql.divide(x bigint, y bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN y = 0 THEN NULL WHEN y = -1 THEN kql.subtract(0, x) ELSE x / y END $$;
+CREATE OR REPLACE FUNCTION kql.divide(x float8, y float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN y <> 0 THEN x / y WHEN x IS NULL OR y IS NULL THEN NULL WHEN x = 0 OR x = 'NaN' THEN 'NaN'::float8
+               WHEN (x > 0) = (y::text <> '-0') THEN 'Infinity'::float8 ELSE '-Infinity'::float8 END $$;
+CREATE OR REPLACE FUNCTION kql.divide(x numeric, y numeric) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN y <> 0 THEN x / y END $$;
+CREATE OR REPLACE FUNCTION kql.modulo(x bigint, y bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN y = 0 THEN NULL WHEN y = -1 THEN 0 WHEN x % y < 0 THEN x % y + abs(y) ELSE x % y END $$;
+CREATE OR REPLACE FUNCTION kql.modulo(x numeric, y numeric) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN y = 0 THEN NULL WHEN mod(x, y) < 0 THEN mod(x, y) + abs(y) ELSE mod(x, y) END $$;
+CREATE OR REPLACE FUNCTION kql.modulo(x float8, y float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN y = 0 OR x IN ('NaN', 'Infinity', '-Infinity') OR y IN ('NaN', 'Infinity', '-Infinity') THEN 'NaN'::float8 ELSE kql.modulo(x::numeric, y::numeric)::float8 END $$;
+CREATE OR REPLACE FUNCTION kql.equal(x float8, y float8) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x IS NULL AND y IS NULL THEN NULL WHEN x IS NULL OR y IS NULL OR x = 'NaN' THEN false ELSE x = y END $$;
+CREATE OR REPLACE FUNCTION kql.round(x float8, n bigint) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x IN ('NaN', 'Infinity', '-Infinity') THEN x WHEN coalesce(n, 0) > 15 THEN x ELSE round(x::numeric, coalesce(n, 0)::int)::float8 END $$;
+CREATE OR REPLACE FUNCTION kql.round(x numeric, n bigint) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT round(x, coalesce(n, 0)::int) $$;
+CREATE OR REPLACE FUNCTION kql.pow(x float8, y float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x IS NULL OR y IS NULL THEN NULL WHEN x < 0 AND y <> trunc(y) THEN 'NaN'::float8 WHEN x = 0 AND y < 0 THEN 'Infinity'::float8
+               WHEN x = 0 OR y = 0 THEN power(x, y) WHEN ln(abs(x)) * y > 709.78 THEN (CASE WHEN x < 0 AND y::numeric % 2 <> 0 THEN '-Infinity' ELSE 'Infinity' END)::float8
+               WHEN ln(abs(x)) * y < -745 THEN 0 ELSE power(x, y) END $$;
+CREATE OR REPLACE FUNCTION kql.exp(x float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x > 709.78 THEN 'Infinity'::float8 WHEN x < -745 THEN 0 ELSE exp(x) END $$;
+CREATE OR REPLACE FUNCTION kql.sqrt(x float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT CASE WHEN x < 0 THEN 'NaN'::float8 ELSE sqrt(x) END $$;
+CREATE OR REPLACE FUNCTION kql.log(x float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x > 0 THEN ln(x) WHEN x = 0 THEN '-Infinity'::float8 END $$;
+CREATE OR REPLACE FUNCTION kql.log10(x float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x > 0 THEN log(x) WHEN x = 0 THEN '-Infinity'::float8 WHEN x < 0 THEN 'NaN'::float8 END $$;
+CREATE OR REPLACE FUNCTION kql.log2(x float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT kql.log(x) / ln(2::float8) $$;
+CREATE OR REPLACE FUNCTION kql.acos(x float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT CASE WHEN abs(x) <= 1 THEN acos(x) WHEN x IS NOT NULL THEN 'NaN'::float8 END $$;
+CREATE OR REPLACE FUNCTION kql.asin(x float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT CASE WHEN abs(x) <= 1 THEN asin(x) WHEN x IS NOT NULL THEN 'NaN'::float8 END $$;
+CREATE OR REPLACE FUNCTION kql.shift_left(x bigint, n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT x << (n % 64)::int $$;
+CREATE OR REPLACE FUNCTION kql.shift_right(x bigint, n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT x >> (n % 64)::int $$;
+CREATE OR REPLACE FUNCTION kql.bin(x bigint, n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN n > 0 THEN x - kql.modulo(x, n) END $$;
+CREATE OR REPLACE FUNCTION kql.bin(x float8, n float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN n > 0 THEN floor(x / n) * n END $$;
+CREATE OR REPLACE FUNCTION kql.bin(x numeric, n numeric) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN n > 0 THEN floor(x / n) * n END $$;
+CREATE OR REPLACE FUNCTION kql.bin_at(x bigint, n bigint, at bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN n > 0 THEN at + kql.bin(x - at, n) END $$;
+CREATE OR REPLACE FUNCTION kql.bin_at(x float8, n float8, at float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN n > 0 THEN at + kql.bin(x - at, n) END $$;
+CREATE OR REPLACE FUNCTION kql.range_rows(a bigint, b bigint, s bigint) RETURNS SETOF bigint LANGUAGE sql IMMUTABLE AS
+$$ SELECT generate_series(a, b, s) WHERE s <> 0 $$;
+CREATE OR REPLACE FUNCTION kql.range_rows(a float8, b float8, s float8) RETURNS SETOF float8 LANGUAGE sql IMMUTABLE AS
+$$ SELECT a + i * s FROM generate_series(0, floor((b - a) / s + 1e-9)::bigint) i WHERE s <> 0 $$;
+CREATE OR REPLACE FUNCTION kql.range_rows(a numeric, b numeric, s numeric) RETURNS SETOF numeric LANGUAGE sql IMMUTABLE AS
+$$ SELECT generate_series(a, b, s) WHERE s <> 0 $$;
+
+-- ---- texts ----
+CREATE OR REPLACE FUNCTION kql.substring(x text, start bigint, n bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN start >= length(x) OR start < - length(x) OR n <= 0 THEN '' ELSE coalesce(substr(x, greatest(CASE WHEN start < 0 THEN length(x) + start ELSE start END, 0)::int + 1,
+               least(coalesce(n, length(x)), length(x))::int), '') END $$;
+CREATE OR REPLACE FUNCTION kql.indexof(x text, y text, start bigint, n bigint, nth bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    from_at int := CASE WHEN coalesce(start, 0) < 0 THEN greatest(length(x) + start, 0) ELSE coalesce(start, 0) END;
+    rest text; found int; at int := 0; wanted bigint := coalesce(nth, 1);
+BEGIN
+    IF x IS NULL OR y IS NULL OR wanted < 1 THEN RETURN CASE WHEN wanted < 1 THEN NULL ELSE -1 END; END IF;
+    rest := substr(x, from_at + 1);
+    IF coalesce(n, -1) >= 0 THEN rest := left(rest, n::int); END IF;
+    LOOP
+        found := strpos(substr(rest, at + 1), y);
+        IF found = 0 THEN RETURN -1; END IF;
+        wanted := wanted - 1;
+        IF wanted = 0 THEN RETURN from_at + at + found - 1; END IF;
+        at := at + found;
+    END LOOP;
+END $$;
+CREATE OR REPLACE FUNCTION kql.repeat(x text, n bigint, delimiter text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN n <= 0 THEN '' ELSE repeat(x || delimiter, least(n, 1024)::int - 1) || x END $$;
+CREATE OR REPLACE FUNCTION kql.strcmp(x text, y text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x = y THEN 0 WHEN x COLLATE "C" < y COLLATE "C" THEN -1 ELSE 1 END $$;
+CREATE OR REPLACE FUNCTION kql.split(x text, d text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x = '' OR d = '' THEN json_build_array(x) ELSE array_to_json(string_to_array(x, d)) END $$;
+CREATE OR REPLACE FUNCTION kql.split(x text, d text, i bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN i >= 0 AND kql.split(x, d) -> i::int IS NOT NULL THEN json_build_array(kql.split(x, d) -> i::int) END $$;
+CREATE OR REPLACE FUNCTION kql.extract(p text, n bigint, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce((regexp_match(x, '()' || p))[1] || (regexp_match(x, '(' || p || ')'))[n + 1], '') $$;
+CREATE OR REPLACE FUNCTION kql.groups(p text, x text) RETURNS SETOF text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT regexp_matches(x, p, 'g') $$;
+CREATE OR REPLACE FUNCTION kql.extract_all(p text, x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_agg(CASE WHEN cardinality(m) = 1 THEN to_json(coalesce(m[1], '')) ELSE (SELECT json_agg(coalesce(e, '') ORDER BY i) FROM unnest(m) WITH ORDINALITY u(e, i)) END ORDER BY o)
+     FROM kql.groups(p, x) WITH ORDINALITY g(m, o) $$;
+CREATE OR REPLACE FUNCTION kql.extract_all(p text, wanted json, x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_agg(CASE WHEN json_array_length(wanted) = 1 THEN to_json(coalesce(m[(wanted ->> 0)::int + 1], ''))
+                        ELSE (SELECT json_agg(coalesce(m[(w #>> '{}')::int + 1], '') ORDER BY i) FROM json_array_elements(wanted) WITH ORDINALITY u(w, i)) END ORDER BY o)
+     FROM kql.groups('(' || p || ')', x) WITH ORDINALITY g(m, o) $$;
+CREATE OR REPLACE FUNCTION kql.trim_start(p text, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT regexp_replace(x, '^(?:' || p || ')', '') $$;
+CREATE OR REPLACE FUNCTION kql.trim_end(p text, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT regexp_replace(x, '(?:' || p || ')$', '') $$;
+CREATE OR REPLACE FUNCTION kql.countof(x text, y text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT count(*) FROM generate_series(1, CASE WHEN y = '' THEN 0 ELSE length(x) END) i WHERE substr(x, i, length(y)) = y $$;
+CREATE OR REPLACE FUNCTION kql.countof_regex(x text, p text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT count(*) FROM regexp_matches(x, p, 'g') $$;
+CREATE OR REPLACE FUNCTION kql.translate(search text, put text, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT translate(x, search, CASE WHEN put = '' THEN '' ELSE rpad(put, greatest(length(search), 1), right(put, 1)) END) $$;
+CREATE OR REPLACE FUNCTION kql.isascii(x text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT octet_length(x) = length(x) $$;
+CREATE OR REPLACE FUNCTION kql.tohex(x bigint, n bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(CASE WHEN length(to_hex(x)) < n THEN lpad(to_hex(x), n::int, '0') ELSE to_hex(x) END, '') $$;
+CREATE OR REPLACE FUNCTION kql.codepoints(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(ascii(c) ORDER BY i), '[]') FROM regexp_split_to_table(x, '') WITH ORDINALITY u(c, i) WHERE c <> '' $$;
+CREATE OR REPLACE FUNCTION kql.make_string(x bigint[]) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(string_agg(chr(e::int), '' ORDER BY i), '') FROM unnest(x) WITH ORDINALITY u(e, i) WHERE e BETWEEN 1 AND 1114111 $$;
+CREATE OR REPLACE FUNCTION kql.make_string(x json) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.make_string((SELECT array_agg(kql.to_long(e) ORDER BY i) FROM json_array_elements(CASE WHEN json_typeof(x) = 'array' THEN x ELSE json_build_array(x) END) WITH ORDINALITY u(e, i))) $$;
+CREATE OR REPLACE FUNCTION kql.base64_encode(x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT replace(encode(convert_to(x, 'UTF8'), 'base64'), E'\n', '') $$;
+CREATE OR REPLACE FUNCTION kql.base64_decode(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ BEGIN
+    RETURN coalesce(convert_from(decode(x, 'base64'), 'UTF8'), '');
+EXCEPTION WHEN data_exception THEN
+    RETURN '';
+END $$;
+CREATE OR REPLACE FUNCTION kql.url_encode_component(x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(string_agg(CASE WHEN c ~ '^[0-9A-Za-z._~-]$' THEN c ELSE regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') END, '' ORDER BY i), '')
+     FROM regexp_split_to_table(x, '') WITH ORDINALITY u(c, i) WHERE c <> '' $$;
+CREATE OR REPLACE FUNCTION kql.url_encode(x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT replace(kql.url_encode_component(x), '%20', '+') $$;
+CREATE OR REPLACE FUNCTION kql.url_decode(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ BEGIN
+    RETURN convert_from((SELECT string_agg(CASE WHEN part ~ '^%[0-9a-fA-F]{2}$' THEN decode(substr(part, 2), 'hex') ELSE convert_to(part, 'UTF8') END, ''::bytea ORDER BY i)
+                           FROM regexp_matches(replace(x, '+', ' '), '%[0-9a-fA-F]{2}|[^%]+|%', 'g') WITH ORDINALITY u(m, i), LATERAL (SELECT m[1] AS part) p), 'UTF8');
+EXCEPTION WHEN data_exception THEN
+    RETURN x;
+END $$;
+CREATE OR REPLACE FUNCTION kql.has_any(x text, y json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce((SELECT bool_or(kql.has(x, kql.text_of(e))) FROM json_array_elements(CASE WHEN json_typeof(y) = 'array' THEN y ELSE json_build_array(y) END) e), false) $$;
+CREATE OR REPLACE FUNCTION kql.has_all(x text, y json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce((SELECT bool_and(kql.has(x, kql.text_of(e))) FROM json_array_elements(CASE WHEN json_typeof(y) = 'array' THEN y ELSE json_build_array(y) END) e), true) $$;
+
+-- ---- arrays and bags ----
+CREATE OR REPLACE FUNCTION kql.at_path(x json, path text) RETURNS json LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    step text[];
+BEGIN
+    FOR step IN SELECT regexp_matches(path, '\.([A-Za-z0-9_]+)|\[(\d+)\]|\[''([^'']*)''\]', 'g') LOOP
+        x := CASE WHEN step[2] IS NOT NULL THEN x -> step[2]::int ELSE x -> coalesce(step[1], step[3]) END;
+    END LOOP;
+    RETURN x;
+END $$;
+CREATE OR REPLACE FUNCTION kql.elements(x json) RETURNS SETOF json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_array_elements(CASE WHEN json_typeof(x) = 'array' THEN x ELSE '[]' END) $$;
+CREATE OR REPLACE FUNCTION kql.element(x json, i bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN i BETWEEN -2147483648 AND 2147483647 THEN x -> i::int END $$;
+CREATE OR REPLACE FUNCTION kql.element(x json, i json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(i) = 'number' THEN kql.element(x, kql.to_long(i)) ELSE x -> kql.text_of(i) END $$;
+CREATE OR REPLACE FUNCTION kql.array_length(x json) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) = 'array' THEN json_array_length(x) END::bigint $$;
+CREATE OR REPLACE FUNCTION kql.expanded(x json, as_arrays bool) RETURNS json[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE coalesce(json_typeof(x), 'null') WHEN 'null' THEN ARRAY[NULL]::json[]
+     WHEN 'array' THEN (SELECT coalesce(array_agg(e ORDER BY i), '{}') FROM json_array_elements(x) WITH ORDINALITY u(e, i))
+     WHEN 'object' THEN (SELECT coalesce(array_agg(CASE WHEN as_arrays THEN json_build_array(k, v) ELSE json_build_object(k, v) END ORDER BY i), '{}') FROM json_each(x) WITH ORDINALITY u(k, v, i))
+     ELSE ARRAY[x] END $$;
+CREATE OR REPLACE FUNCTION kql.expand(x json[], as_arrays bool, most bigint) RETURNS TABLE (value json[]) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    count int := 0; part json[]; parts json[][]; whole json;
+BEGIN
+    FOR k IN 1 .. cardinality(x) LOOP
+        count := greatest(count, cardinality(kql.expanded(x[k], as_arrays)));
+    END LOOP;
+    FOR i IN 1 .. least(count, coalesce(most, count)) LOOP
+        part := '{}';
+        FOR k IN 1 .. cardinality(x) LOOP
+            part := part || (kql.expanded(x[k], as_arrays))[i];
+        END LOOP;
+        value := part;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+CREATE OR REPLACE FUNCTION kql.in_json(x json, y json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce((SELECT bool_or(kql.text_of(e) = kql.text_of(x)) FROM kql.elements(CASE WHEN json_typeof(y) = 'array' THEN y ELSE json_build_array(y) END) e), false) $$;
+CREATE OR REPLACE FUNCTION kql.in_json_folded(x json, y json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce((SELECT bool_or(kql.fold(kql.text_of(e)) = kql.fold(kql.text_of(x))) FROM kql.elements(CASE WHEN json_typeof(y) = 'array' THEN y ELSE json_build_array(y) END) e), false) $$;
+CREATE OR REPLACE FUNCTION kql.strcat_array(x json, d text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(string_agg(kql.text_of(e), d ORDER BY i), '') FROM kql.elements(x) WITH ORDINALITY u(e, i) $$;
+CREATE OR REPLACE FUNCTION kql.array_concat(x json[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(e ORDER BY i, j), '[]') FROM unnest(x) WITH ORDINALITY a(v, i), kql.elements(v) WITH ORDINALITY b(e, j) $$;
+CREATE OR REPLACE FUNCTION kql.array_slice(x json, a bigint, b bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) = 'array' THEN (SELECT coalesce(json_agg(e ORDER BY i), '[]') FROM json_array_elements(x) WITH ORDINALITY u(e, i)
+    WHERE i - 1 >= CASE WHEN a < 0 THEN json_array_length(x) + a ELSE a END AND i - 1 <= CASE WHEN b < 0 THEN json_array_length(x) + b ELSE b END) END $$;
+CREATE OR REPLACE FUNCTION kql.array_reverse(x json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) = 'array' THEN (SELECT coalesce(json_agg(e ORDER BY i DESC), '[]') FROM json_array_elements(x) WITH ORDINALITY u(e, i)) END $$;
+CREATE OR REPLACE FUNCTION kql.array_sum(x json) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT sum(kql.to_real(e)) FROM kql.elements(x) e $$;
+CREATE OR REPLACE FUNCTION kql.bag_keys(x json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) = 'object' THEN (SELECT coalesce(json_agg(k ORDER BY i), '[]') FROM json_object_keys(x) WITH ORDINALITY u(k, i)) END $$;
+CREATE OR REPLACE FUNCTION kql.bag_of_pairs(keys text[], vals json[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT ('{' || coalesce(string_agg(to_json(k)::text || ':' || coalesce(v::text, 'null'), ',' ORDER BY i), '') || '}')::json
+     FROM (SELECT DISTINCT ON (k) k, v, i FROM unnest(keys, vals) WITH ORDINALITY u(k, v, i) ORDER BY k, i) u $$;
+CREATE OR REPLACE FUNCTION kql.bag_pack(x json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.bag_of_pairs((SELECT array_agg(kql.text_of(e) ORDER BY i) FROM json_array_elements(x) WITH ORDINALITY u(e, i) WHERE i % 2 = 1),
+                           (SELECT array_agg(e ORDER BY i) FROM json_array_elements(x) WITH ORDINALITY u(e, i) WHERE i % 2 = 0)) $$;
+CREATE OR REPLACE FUNCTION kql.bag_merge(x json[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.bag_of_pairs(array_agg(k ORDER BY i, j), array_agg(v ORDER BY i, j))
+     FROM unnest(x) WITH ORDINALITY a(b, i), json_each(CASE WHEN json_typeof(b) = 'object' THEN b ELSE '{}' END) WITH ORDINALITY c(k, v, j) $$;
+CREATE OR REPLACE FUNCTION kql.bag_of(x json[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT kql.bag_merge(x) $$;
+CREATE OR REPLACE FUNCTION kql.bag_has_key(x json, k text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) = 'object' THEN CASE WHEN k LIKE '$%' THEN kql.at_path(x, k) ELSE x -> k END IS NOT NULL END $$;
+CREATE OR REPLACE FUNCTION kql.bag_remove_keys(x json, y json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.bag_of_pairs(array_agg(k ORDER BY i), array_agg(v ORDER BY i)) FROM json_each(CASE WHEN json_typeof(x) = 'object' THEN x ELSE '{}' END) WITH ORDINALITY c(k, v, i)
+    WHERE k NOT IN (SELECT kql.text_of(e) FROM kql.elements(y) e) $$;
+CREATE OR REPLACE FUNCTION kql.set_of(x text[], most bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(e::json ORDER BY i), '[]') FROM (SELECT e, min(i) AS i FROM unnest(x) WITH ORDINALITY u(e, i) GROUP BY e ORDER BY min(i) LIMIT most) s $$;
+-- An array within is taken for its elements.
+CREATE OR REPLACE FUNCTION kql.first_of(x json, most bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x IS NULL THEN '[]' WHEN json_array_length(x) <= most AND x::text !~ '^\s*\[.*\[' THEN x
+          ELSE (SELECT json_agg(f) FROM (SELECT f FROM json_array_elements(x) WITH ORDINALITY u(e, i),
+                       json_array_elements(CASE WHEN json_typeof(e) = 'array' THEN e ELSE json_build_array(e) END) WITH ORDINALITY v(f, j) ORDER BY i, j LIMIT most) l) END $$;
+CREATE OR REPLACE FUNCTION kql.set_union(x json[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.set_of((SELECT array_agg(e::text ORDER BY i, j) FROM unnest(x) WITH ORDINALITY a(v, i), kql.elements(v) WITH ORDINALITY b(e, j)), 1048576) $$;
+CREATE OR REPLACE FUNCTION kql.set_has_element(x json, y json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) = 'array' THEN coalesce((SELECT bool_or(kql.canonical(e) = kql.canonical(y)) FROM json_array_elements(x) e), false) END $$;
+CREATE OR REPLACE FUNCTION kql.set_intersect(x json[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.set_of((SELECT array_agg(e::text ORDER BY j) FROM kql.elements(x[1]) WITH ORDINALITY b(e, j) WHERE (SELECT bool_and(kql.set_has_element(o, e)) FROM unnest(x[2:]) o)), 1048576) $$;
+CREATE OR REPLACE FUNCTION kql.set_difference(x json[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.set_of((SELECT array_agg(e::text ORDER BY j) FROM kql.elements(x[1]) WITH ORDINALITY b(e, j) WHERE NOT (SELECT bool_or(kql.set_has_element(o, e)) FROM unnest(x[2:]) o)), 1048576) $$;
+CREATE OR REPLACE FUNCTION kql.range(a bigint, b bigint, s bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(i), '[]') FROM (SELECT i FROM kql.range_rows(a, b, s) i LIMIT 1048576) r $$;
+CREATE OR REPLACE FUNCTION kql.range(a float8, b float8, s float8) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(kql.json_of_real(i)), '[]') FROM (SELECT i FROM kql.range_rows(a, b, s) i LIMIT 1048576) r $$;
+CREATE OR REPLACE FUNCTION kql.range_datetime(a bigint, b bigint, s bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(kql.json_of_datetime(i)), '[]') FROM (SELECT i FROM kql.range_rows(a, b, s) i LIMIT 1048576) r $$;
+CREATE OR REPLACE FUNCTION kql.range_timespan(a bigint, b bigint, s bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(kql.json_of_timespan(i)), '[]') FROM (SELECT i FROM kql.range_rows(a, b, s) i LIMIT 1048576) r $$;
+
+-- ---- times ----
+CREATE OR REPLACE FUNCTION kql.startof(part text, t bigint, n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE part WHEN 'day' THEN t - t % 864000000000 + coalesce(n, 0) * 864000000000
+     WHEN 'week' THEN (((t / 864000000000) + 1) / 7 * 7 - 1 + 7 * coalesce(n, 0)) * 864000000000
+     WHEN 'month' THEN kql.of_day((date_trunc('month', kql.day_of(t)::timestamp) + make_interval(months => coalesce(n, 0)::int))::date)
+     WHEN 'year' THEN kql.of_day((date_trunc('year', kql.day_of(t)::timestamp) + make_interval(years => coalesce(n, 0)::int))::date) END $$;
+CREATE OR REPLACE FUNCTION kql.endof(part text, t bigint, n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.startof(part, t, coalesce(n, 0) + 1) - 1 $$;
+CREATE OR REPLACE FUNCTION kql.dayofweek(t bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN t <= 3155378111999999999 THEN (t / 864000000000 + 1) % 7 * 864000000000 END $$;
+CREATE OR REPLACE FUNCTION kql.datetime_part(part text, t bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE lower(part) WHEN 'year' THEN extract(year FROM kql.day_of(t)) WHEN 'quarter' THEN extract(quarter FROM kql.day_of(t))
+     WHEN 'month' THEN extract(month FROM kql.day_of(t)) WHEN 'week_of_year' THEN extract(week FROM kql.day_of(t)) WHEN 'weekofyear' THEN extract(week FROM kql.day_of(t))
+     WHEN 'day' THEN extract(day FROM kql.day_of(t)) WHEN 'dayofyear' THEN extract(doy FROM kql.day_of(t)) WHEN 'hour' THEN t / 36000000000 % 24
+     WHEN 'minute' THEN t / 600000000 % 60 WHEN 'second' THEN t / 10000000 % 60 WHEN 'millisecond' THEN t / 10000 % 1000
+     WHEN 'microsecond' THEN t / 10 % 1000000 WHEN 'nanosecond' THEN t % 10000000 * 100 END::bigint $$;
+CREATE OR REPLACE FUNCTION kql.datetime_add(part text, n bigint, t bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.in_time(CASE lower(part) WHEN 'year' THEN kql.of_day((kql.day_of(t) + make_interval(years => n::int))::date) + t % 864000000000
+     WHEN 'quarter' THEN kql.of_day((kql.day_of(t) + make_interval(months => 3 * n::int))::date) + t % 864000000000
+     WHEN 'month' THEN kql.of_day((kql.day_of(t) + make_interval(months => n::int))::date) + t % 864000000000
+     WHEN 'week' THEN t + n * 6048000000000 WHEN 'day' THEN t + n * 864000000000 WHEN 'hour' THEN t + n * 36000000000 WHEN 'minute' THEN t + n * 600000000
+     WHEN 'second' THEN t + n * 10000000 WHEN 'millisecond' THEN t + n * 10000 WHEN 'microsecond' THEN t + n * 10 WHEN 'nanosecond' THEN t + n / 100 END) $$;
+CREATE OR REPLACE FUNCTION kql.datetime_diff(part text, a bigint, b bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE lower(part) WHEN 'year' THEN kql.datetime_part('year', a) - kql.datetime_part('year', b)
+     WHEN 'quarter' THEN 4 * (kql.datetime_part('year', a) - kql.datetime_part('year', b)) + kql.datetime_part('quarter', a) - kql.datetime_part('quarter', b)
+     WHEN 'month' THEN 12 * (kql.datetime_part('year', a) - kql.datetime_part('year', b)) + kql.datetime_part('month', a) - kql.datetime_part('month', b)
+     WHEN 'week' THEN (a / 864000000000 + 1) / 7 - (b / 864000000000 + 1) / 7 WHEN 'day' THEN a / 864000000000 - b / 864000000000
+     WHEN 'hour' THEN a / 36000000000 - b / 36000000000 WHEN 'minute' THEN a / 600000000 - b / 600000000 WHEN 'second' THEN a / 10000000 - b / 10000000
+     WHEN 'millisecond' THEN a / 10000 - b / 10000 WHEN 'microsecond' THEN a / 10 - b / 10 WHEN 'nanosecond' THEN (a - b) * 100 END $$;
+
+-- ---- series ----
+CREATE OR REPLACE FUNCTION kql.series_of_two(op text, x json, y json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_agg(CASE WHEN a IS NULL OR b IS NULL THEN NULL ELSE CASE op WHEN '+' THEN kql.json_of_real(a + b) WHEN '-' THEN kql.json_of_real(a - b)
+          WHEN '*' THEN kql.json_of_real(a * b) WHEN '/' THEN kql.json_of_real(kql.divide(a, b)) WHEN '>' THEN to_json(a > b) WHEN '<' THEN to_json(a < b)
+          WHEN '=' THEN to_json(a = b) WHEN '>=' THEN to_json(a >= b) WHEN '<=' THEN to_json(a <= b) ELSE to_json(a <> b) END END ORDER BY i)
+     FROM (SELECT i, kql.to_real(x -> i) AS a, kql.to_real(y -> i) AS b FROM generate_series(0, greatest(kql.array_length(x), kql.array_length(y))::int - 1) i) s $$;
+CREATE OR REPLACE FUNCTION kql.series_fill_const(x json, c float8, missing float8) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_agg(CASE WHEN kql.is_null(e) OR kql.to_real(e) = missing THEN CASE WHEN c = trunc(c) THEN to_json(c::bigint) ELSE kql.json_of_real(c) END ELSE e END ORDER BY i)
+     FROM kql.elements(x) WITH ORDINALITY u(e, i) $$;
+CREATE OR REPLACE FUNCTION kql.series_fill_forward(x json, missing float8) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_agg((SELECT f FROM kql.elements(x) WITH ORDINALITY v(f, j) WHERE j <= i AND NOT kql.is_null(f) AND kql.to_real(f) IS DISTINCT FROM missing ORDER BY j DESC LIMIT 1) ORDER BY i)
+     FROM kql.elements(x) WITH ORDINALITY u(e, i) $$;
+CREATE OR REPLACE FUNCTION kql.series_fill_backward(x json, missing float8) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_agg((SELECT f FROM kql.elements(x) WITH ORDINALITY v(f, j) WHERE j >= i AND NOT kql.is_null(f) AND kql.to_real(f) IS DISTINCT FROM missing ORDER BY j LIMIT 1) ORDER BY i)
+     FROM kql.elements(x) WITH ORDINALITY u(e, i) $$;
+
+-- ---- more of arrays and bags ----
+CREATE OR REPLACE FUNCTION kql.array_iff(c json, x json, y json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_agg(CASE WHEN kql.to_bool(e) THEN CASE WHEN json_typeof(x) = 'array' THEN x -> (i - 1)::int ELSE x END
+                        WHEN NOT kql.to_bool(e) THEN CASE WHEN json_typeof(y) = 'array' THEN y -> (i - 1)::int ELSE y END END ORDER BY i)
+     FROM kql.elements(c) WITH ORDINALITY u(e, i) $$;
+CREATE OR REPLACE FUNCTION kql.array_index_of(x json, y json, start bigint, n bigint, nth bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) = 'array' THEN coalesce((SELECT i - 1 FROM json_array_elements(x) WITH ORDINALITY u(e, i)
+    WHERE kql.canonical(e) = kql.canonical(y) AND i > CASE WHEN coalesce(start, 0) < 0 THEN json_array_length(x) + start ELSE coalesce(start, 0) END
+      AND (coalesce(n, -1) < 0 OR i <= coalesce(start, 0) + n) ORDER BY i LIMIT 1 OFFSET greatest(coalesce(nth, 1) - 1, 0)), -1) END $$;
+CREATE OR REPLACE FUNCTION kql.array_rotate(x json, n bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) = 'array' THEN (SELECT coalesce(json_agg(e ORDER BY kql.modulo(i - 1 - n, json_array_length(x))), '[]') FROM json_array_elements(x) WITH ORDINALITY u(e, i)) END $$;
+CREATE OR REPLACE FUNCTION kql.array_shift(x json, n bigint, filler json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) = 'array' THEN (SELECT coalesce(json_agg(CASE WHEN i + n BETWEEN 0 AND json_array_length(x) - 1 THEN x -> (i + n)::int ELSE filler END ORDER BY i), '[]')
+     FROM generate_series(0, json_array_length(x) - 1) i) END $$;
+CREATE OR REPLACE FUNCTION kql.array_sort(x json, falling bool, nulls_last bool) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) = 'array' THEN (SELECT coalesce(json_agg(e ORDER BY kql.is_null(e) = coalesce(nulls_last, true),
+           CASE WHEN NOT falling THEN kql.to_real(e) END, CASE WHEN falling THEN kql.to_real(e) END DESC,
+           CASE WHEN NOT falling THEN kql.text_of(e) END COLLATE "C", CASE WHEN falling THEN kql.text_of(e) END COLLATE "C" DESC, i), '[]')
+     FROM json_array_elements(x) WITH ORDINALITY u(e, i)) END $$;
+CREATE OR REPLACE FUNCTION kql.array_split(x json, at json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_agg(coalesce((SELECT json_agg(x -> k ORDER BY k) FROM generate_series(a, b - 1) k), '[]') ORDER BY i)
+     FROM (SELECT i, lag(p, 1, 0) OVER (ORDER BY i) AS a, p AS b
+             FROM (SELECT i, CASE WHEN kql.to_long(e) < 0 THEN greatest(json_array_length(x) + kql.to_long(e), 0) ELSE least(kql.to_long(e), json_array_length(x)) END::int AS p
+                     FROM kql.elements(at) WITH ORDINALITY u(e, i)
+                   UNION ALL SELECT 2147483647, json_array_length(x)) q) r $$;
+CREATE OR REPLACE FUNCTION kql.bag_set_key(x json, k text, v json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.bag_merge(ARRAY[json_build_object(k, v), x]) $$;
+CREATE OR REPLACE FUNCTION kql.bag_zip(k json, v json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.bag_of_pairs(array_agg(kql.text_of(e) ORDER BY i), array_agg(v -> (i - 1)::int ORDER BY i)) FROM kql.elements(k) WITH ORDINALITY u(e, i)
+    WHERE json_typeof(e) = 'string' $$;
+CREATE OR REPLACE FUNCTION kql.bag_pack_present(x json[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.bag_pack(coalesce((SELECT json_agg(e ORDER BY i) FROM unnest(x) WITH ORDINALITY u(e, i) WHERE kql.text_of(x[(i + 1) / 2 * 2]) <> ''), '[]')) $$;
+CREATE OR REPLACE FUNCTION kql.zip(x json[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_agg((SELECT json_agg(e -> i ORDER BY o) FROM unnest(x) WITH ORDINALITY u(e, o)) ORDER BY i)
+     FROM generate_series(0, (SELECT max(kql.array_length(e)) FROM unnest(x) e)::int - 1) i $$;
+CREATE OR REPLACE FUNCTION kql.set_equals(x json, y json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.array_length(kql.set_difference(ARRAY[x, y])) = 0 AND kql.array_length(kql.set_difference(ARRAY[y, x])) = 0 $$;
+CREATE OR REPLACE FUNCTION kql.jaccard_index(x json, y json) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.divide(kql.array_length(kql.set_intersect(ARRAY[x, y]))::float8, kql.array_length(kql.set_union(ARRAY[x, y]))::float8) $$;
+CREATE OR REPLACE FUNCTION kql.repeat_json(x json, n bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(x), '[]') FROM generate_series(1, least(n, 1048576)) $$;
+CREATE OR REPLACE FUNCTION kql.has_any_index(x text, y json) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce((SELECT i - 1 FROM kql.elements(y) WITH ORDINALITY u(e, i) WHERE kql.has(x, kql.text_of(e)) ORDER BY i LIMIT 1), -1) $$;
+-- All at once: what was put is not looked at again.
+CREATE OR REPLACE FUNCTION kql.replace_strings(x text, y json, z json) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(string_agg(coalesce((SELECT kql.text_of(CASE WHEN json_typeof(z) = 'array' THEN z -> (i - 1)::int ELSE z END)
+                                 FROM kql.elements(y) WITH ORDINALITY u(e, i) WHERE kql.text_of(e) = m[1] ORDER BY i LIMIT 1), m[1]), '' ORDER BY o), '')
+     FROM regexp_matches(x, '(' || coalesce((SELECT string_agg(kql.regex_quote(kql.text_of(e)), '|' ORDER BY length(kql.text_of(e)) DESC) FROM kql.elements(y) e WHERE kql.text_of(e) <> '') || '|', '')
+                            || '.|\n)', 'g') WITH ORDINALITY p(m, o) $$;
+
+-- ---- what texts are made of ----
+-- Pieces are texts, {"is": type} for a column, null for what is passed over; the texts of the columns in their order, or
+-- null where the text is made otherwise.
+CREATE OR REPLACE FUNCTION kql.fits(x text, type text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE type WHEN 'string' THEN true WHEN 'dynamic' THEN true WHEN 'long' THEN kql.to_long(x) IS NOT NULL WHEN 'int' THEN kql.to_int(kql.to_long(x)) IS NOT NULL
+          WHEN 'real' THEN kql.to_real(x) IS NOT NULL WHEN 'decimal' THEN kql.to_decimal(x) IS NOT NULL WHEN 'bool' THEN kql.to_bool(x) IS NOT NULL
+          WHEN 'datetime' THEN kql.to_datetime(x) IS NOT NULL WHEN 'timespan' THEN kql.to_timespan(x) IS NOT NULL ELSE kql.to_guid(x) IS NOT NULL END $$;
+CREATE OR REPLACE FUNCTION kql.parse_relaxed(x text, pieces json) RETURNS json LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    piece json; literal text; found int; at int := 1; loose bool := false; open bool := false; out json[] := '{}';
+BEGIN
+    FOR piece IN SELECT e FROM json_array_elements(pieces) WITH ORDINALITY u(e, i) ORDER BY i LOOP
+        IF json_typeof(piece) = 'string' THEN
+            literal := piece #>> '{}';
+            found := strpos(substr(x, at), literal);
+            IF found = 0 OR (found > 1 AND NOT loose AND NOT open) THEN RETURN NULL; END IF;
+            IF open THEN out := out || to_json(substr(x, at, found - 1)); END IF;
+            at := at + found - 1 + length(literal);
+            loose := false; open := false;
+        ELSIF json_typeof(piece) = 'object' THEN
+            IF open THEN out := out || to_json(''::text); END IF;
+            open := true;
+        ELSE
+            IF open THEN out := out || to_json(''::text); open := false; END IF;
+            loose := true;
+        END IF;
+    END LOOP;
+    IF open THEN out := out || to_json(substr(x, at)); END IF;
+    RETURN array_to_json(out);
+END $$;
+CREATE OR REPLACE FUNCTION kql.parse(x text, pieces json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN (SELECT bool_and(kql.fits(found ->> (n - 1)::int, e ->> 'is')) FROM (SELECT e, row_number() OVER (ORDER BY i) AS n
+                       FROM json_array_elements(pieces) WITH ORDINALITY u(e, i) WHERE json_typeof(e) = 'object') c) IS NOT FALSE THEN found END
+     FROM (SELECT kql.parse_relaxed(x, pieces) AS found) f $$;
+CREATE OR REPLACE FUNCTION kql.parse_kv(x text, pairs text, kv text, quote text, escape text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.bag_of_pairs(array_agg(k ORDER BY i), array_agg(to_json(v) ORDER BY i))
+     FROM (SELECT i, btrim(left(p, strpos(p, kv) - 1)) AS k,
+                  CASE WHEN quote <> '' AND btrim(substr(p, strpos(p, kv) + length(kv))) LIKE '_%' AND left(btrim(substr(p, strpos(p, kv) + length(kv))), 1) = left(quote, 1)
+                       THEN btrim(btrim(substr(p, strpos(p, kv) + length(kv))), quote) ELSE substr(p, strpos(p, kv) + length(kv)) END AS v
+             FROM unnest(CASE WHEN quote = '' THEN string_to_array(CASE WHEN pairs = ' ' THEN regexp_replace(x, '\s*(' || kql.regex_quote(kv) || ')\s*', '\1', 'g') ELSE x END, pairs)
+                              ELSE (SELECT array_agg(m[1]) FROM regexp_matches(x, '((?:' || kql.regex_quote(left(quote, 1)) || '[^' || kql.regex_quote(right(quote, 1)) || ']*' || kql.regex_quote(right(quote, 1)) || '|(?!' || kql.regex_quote(pairs) || ').)+)', 'g') m) END)
+                  WITH ORDINALITY u(p, i) WHERE kv <> '' AND strpos(p, kv) > 0) t $$;
+CREATE OR REPLACE FUNCTION kql.parse_csv(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x = '' THEN '[""]' ELSE json_agg(CASE WHEN m[1] LIKE '"%' THEN replace(substr(m[1], 2, length(m[1]) - 2), '""', '"') ELSE m[1] END ORDER BY i) END
+     FROM regexp_matches(split_part(replace(x, E'\r', ''), E'\n', 1) || ',', '("(?:[^"]|"")*"|[^,]*),', 'g') WITH ORDINALITY u(m, i) $$;
+CREATE OR REPLACE FUNCTION kql.parse_urlquery(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_build_object('Query Parameters', kql.bag_of_pairs(array_agg(kql.url_decode(split_part(p, '=', 1)) ORDER BY i), array_agg(to_json(kql.url_decode(substr(p, strpos(p || '=', '=') + 1))) ORDER BY i)))
+     FROM regexp_split_to_table(ltrim(x, '?'), '&') WITH ORDINALITY u(p, i) WHERE p <> '' $$;
+CREATE OR REPLACE FUNCTION kql.parse_url(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_build_object('Scheme', coalesce(m[1], ''), 'Host', coalesce(m[4], ''), 'Port', coalesce(m[5], ''), 'Path', coalesce(m[6], ''), 'Username', coalesce(m[2], ''),
+          'Password', coalesce(m[3], ''), 'Query Parameters', kql.parse_urlquery(coalesce(m[7], '')) -> 'Query Parameters', 'Fragment', coalesce(m[8], ''))
+     FROM (SELECT regexp_match(x, '^([A-Za-z][A-Za-z0-9+.-]*)://(?:([^:@/?#]*)(?::([^@/?#]*))?@)?(\[[^]]*\]|[^:/?#]*)(?::(\d+))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$') AS m) u $$;
+CREATE OR REPLACE FUNCTION kql.parse_version(x text) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x ~ '^\d{1,8}(\.\d{1,8}){0,3}$' THEN (lpad(split_part(x, '.', 1), 8, '0') || lpad(split_part(x, '.', 2), 8, '0') || lpad(split_part(x, '.', 3), 8, '0')
+          || lpad(split_part(x, '.', 4), 8, '0'))::numeric END $$;
+CREATE OR REPLACE FUNCTION kql.extract_json(path text, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.text_of(kql.at_path(kql.parse_json(x), path)) $$;
+CREATE OR REPLACE FUNCTION kql.indexof_regex(x text, p text, start bigint, n bigint, nth bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT regexp_instr(CASE WHEN coalesce(n, -1) >= 0 THEN left(x, (coalesce(start, 0) + n)::int) ELSE x END, p, coalesce(start, 0)::int + 1, greatest(coalesce(nth, 1), 1)::int) - 1 $$;
+
+-- ---- times as texts ----
+CREATE OR REPLACE FUNCTION kql.format_datetime(t bigint, format text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(string_agg(CASE m[1]
+       WHEN 'yyyy' THEN to_char(kql.day_of(t), 'YYYY') WHEN 'yy' THEN to_char(kql.day_of(t), 'YY') WHEN 'MM' THEN to_char(kql.day_of(t), 'MM') WHEN 'M' THEN ltrim(to_char(kql.day_of(t), 'MM'), '0')
+       WHEN 'dd' THEN to_char(kql.day_of(t), 'DD') WHEN 'd' THEN ltrim(to_char(kql.day_of(t), 'DD'), '0') WHEN 'HH' THEN lpad((t / 36000000000 % 24)::text, 2, '0') WHEN 'H' THEN (t / 36000000000 % 24)::text
+       WHEN 'hh' THEN lpad(((t / 36000000000 + 11) % 12 + 1)::text, 2, '0') WHEN 'h' THEN ((t / 36000000000 + 11) % 12 + 1)::text WHEN 'mm' THEN lpad((t / 600000000 % 60)::text, 2, '0')
+       WHEN 'm' THEN (t / 600000000 % 60)::text WHEN 'ss' THEN lpad((t / 10000000 % 60)::text, 2, '0') WHEN 's' THEN (t / 10000000 % 60)::text
+       WHEN 'tt' THEN CASE WHEN t / 36000000000 % 24 < 12 THEN 'AM' ELSE 'PM' END
+       ELSE CASE WHEN m[1] ~ '^f+$' THEN left(lpad((t % 10000000)::text, 7, '0'), length(m[1])) WHEN m[1] ~ '^F+$' THEN rtrim(left(lpad((t % 10000000)::text, 7, '0'), length(m[1])), '0') ELSE m[1] END END, '' ORDER BY i), '')
+     FROM regexp_matches(format, '(y+|M+|d+|H+|h+|m+|s+|f+|F+|t+|.)', 'g') WITH ORDINALITY u(m, i) WHERE t IS NOT NULL $$;
+CREATE OR REPLACE FUNCTION kql.format_timespan(t bigint, format text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(CASE WHEN t < 0 THEN '-' ELSE '' END || string_agg(CASE
+       WHEN m[1] ~ '^d+$' THEN lpad((abs(t) / 864000000000)::text, greatest(length(m[1]), length((abs(t) / 864000000000)::text)), '0')
+       WHEN m[1] IN ('hh', 'HH') THEN lpad((abs(t) / 36000000000 % 24)::text, 2, '0') WHEN m[1] IN ('h', 'H') THEN (abs(t) / 36000000000 % 24)::text
+       WHEN m[1] = 'mm' THEN lpad((abs(t) / 600000000 % 60)::text, 2, '0') WHEN m[1] = 'm' THEN (abs(t) / 600000000 % 60)::text
+       WHEN m[1] = 'ss' THEN lpad((abs(t) / 10000000 % 60)::text, 2, '0') WHEN m[1] = 's' THEN (abs(t) / 10000000 % 60)::text
+       WHEN m[1] ~ '^f+$' THEN left(lpad((abs(t) % 10000000)::text, 7, '0'), length(m[1])) WHEN m[1] ~ '^F+$' THEN rtrim(left(lpad((abs(t) % 10000000)::text, 7, '0'), length(m[1])), '0')
+       ELSE m[1] END, '' ORDER BY i), '')
+     FROM regexp_matches(format, '(d+|H+|h+|m+|s+|f+|F+|.)', 'g') WITH ORDINALITY u(m, i) WHERE t IS NOT NULL $$;
+
+-- ---- addresses ----
+CREATE OR REPLACE FUNCTION kql.address(x text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x ~ '^\s*\d{1,3}(\.\d{1,3}){3}(/\d{1,2})?\s*$' THEN (SELECT CASE WHEN greatest(a, b, c, d) < 256 THEN a * 16777216 + b * 65536 + c * 256 + d END
+     FROM (SELECT p[1]::bigint AS a, p[2]::bigint AS b, p[3]::bigint AS c, p[4]::bigint AS d FROM string_to_array(split_part(btrim(x), '/', 1), '.') p) q) END $$;
+CREATE OR REPLACE FUNCTION kql.prefix(x text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN kql.address(x) IS NULL THEN NULL WHEN strpos(x, '/') = 0 THEN 32 WHEN btrim(split_part(x, '/', 2))::int <= 32 THEN btrim(split_part(x, '/', 2))::bigint END $$;
+CREATE OR REPLACE FUNCTION kql.masked(x bigint, n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN n BETWEEN 0 AND 32 THEN x >> (32 - n)::int << (32 - n)::int END $$;
+CREATE OR REPLACE FUNCTION kql.dotted(x bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT (x >> 24) || '.' || (x >> 16 & 255) || '.' || (x >> 8 & 255) || '.' || (x & 255) $$;
+CREATE OR REPLACE FUNCTION kql.parse_ipv4(x text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT kql.masked(kql.address(x), kql.prefix(x)) $$;
+CREATE OR REPLACE FUNCTION kql.parse_ipv4_mask(x text, n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT kql.masked(kql.address(x), least(kql.prefix(x), n)) $$;
+CREATE OR REPLACE FUNCTION kql.ipv4_netmask_suffix(x text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT kql.prefix(x) $$;
+CREATE OR REPLACE FUNCTION kql.ipv4_compare(x text, y text, n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT sign(kql.masked(kql.address(x), least(kql.prefix(x), kql.prefix(y), n)) - kql.masked(kql.address(y), least(kql.prefix(x), kql.prefix(y), n)))::bigint $$;
+CREATE OR REPLACE FUNCTION kql.ipv4_is_match(x text, y text, n bigint) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT kql.ipv4_compare(x, y, n) = 0 $$;
+CREATE OR REPLACE FUNCTION kql.ipv4_is_in_range(x text, y text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.masked(kql.address(x), least(kql.prefix(y), kql.prefix(x))) = kql.masked(kql.address(y), least(kql.prefix(y), kql.prefix(x))) $$;
+CREATE OR REPLACE FUNCTION kql.ipv4_is_in_any_range(x text, y json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT bool_or(kql.ipv4_is_in_range(x, kql.text_of(e))) FROM kql.elements(y) e $$;
+CREATE OR REPLACE FUNCTION kql.ipv4_is_private(x text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.ipv4_is_in_range(x, '10.0.0.0/8') OR kql.ipv4_is_in_range(x, '172.16.0.0/12') OR kql.ipv4_is_in_range(x, '192.168.0.0/16') $$;
+CREATE OR REPLACE FUNCTION kql.format_ipv4(x text, n bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(kql.dotted(kql.masked(CASE WHEN x ~ '^\d{1,10}$' THEN x::bigint ELSE kql.address(x) END, least(coalesce(kql.prefix(x), 32), n))), '') $$;
+CREATE OR REPLACE FUNCTION kql.format_ipv4_mask(x text, n bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(nullif(kql.format_ipv4(x, n), '') || '/' || least(coalesce(kql.prefix(x), 32), n), '') $$;
+CREATE OR REPLACE FUNCTION kql.addresses(x text) RETURNS SETOF text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT m[1] FROM regexp_matches(x, '(?<![0-9A-Za-z.])(\d{1,3}(?:\.\d{1,3}){3})(?![0-9A-Za-z])', 'g') m $$;
+CREATE OR REPLACE FUNCTION kql.has_ipv4(x text, y text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.address(y) IS NOT NULL AND EXISTS (SELECT 1 FROM kql.addresses(x) a WHERE kql.address(a) = kql.address(y)) $$;
+CREATE OR REPLACE FUNCTION kql.has_any_ipv4(x text, y json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(bool_or(kql.has_ipv4(x, kql.text_of(e))), false) FROM kql.elements(y) e $$;
+CREATE OR REPLACE FUNCTION kql.has_ipv4_prefix(x text, y text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT (y ~ '^(\d{1,3}\.){1,3}$' OR kql.address(y) IS NOT NULL) AND EXISTS (SELECT 1 FROM kql.addresses(x) a WHERE kql.address(a) IS NOT NULL AND (CASE WHEN y LIKE '%.' THEN starts_with(a, y) ELSE a = y END)) $$;
+CREATE OR REPLACE FUNCTION kql.has_any_ipv4_prefix(x text, y json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(bool_or(kql.has_ipv4_prefix(x, kql.text_of(e))), false) FROM kql.elements(y) e $$;

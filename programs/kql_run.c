@@ -1,0 +1,178 @@
+#include "programs/kql_run.h"
+
+#include <stdio.h>
+
+#include "kql/kql.h"
+#include "programs/kql_files.h"
+#include "runtime/buf.h"
+#include "runtime/clock.h"
+#include "runtime/db.h"
+#include "runtime/process.h"
+
+#define TICKS_PER_US 10
+#define QUERY_MS 60000
+#define HELPERS "pg_temp"
+
+struct run {
+    struct db *db;
+    const struct catalog *catalog;
+    struct kql_options options;
+    struct arena arena;
+    struct buf line;
+};
+
+/* The helper functions, in the session's own schema. */
+static enum status helpers_load(struct db *db, struct problem *why)
+{
+    char path[4096], bytes[65536];
+    struct buf script, out;
+    size_t count;
+
+    snprintf(path, sizeof path, "%s/migrations/kql.sql", process_share_path());
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return problem_set(why, STATUS_FAULT,
+                           "cannot read %s: set PICKET_SHARE to the folder that has migrations", path);
+    buf_init(&script, SIZE_MAX / 2);
+    buf_init(&out, SIZE_MAX / 2);
+    while ((count = fread(bytes, 1, sizeof bytes, file)) > 0)
+        buf_append(&script, bytes, count);
+    fclose(file);
+    for (struct text rest = buf_as_text(&script); rest.count;) {
+        bool named = text_starts(rest, TEXT("kql."));
+        buf_string(&out, named ? HELPERS "." : "");
+        if (!named)
+            buf_byte(&out, *rest.bytes);
+        rest = (struct text){rest.bytes + (named ? 4 : 1), rest.count - (named ? 4 : 1)};
+    }
+    enum status status = db_script(db, out.bytes, QUERY_MS, why);
+    buf_done(&script);
+    buf_done(&out);
+    return status;
+}
+
+static void print_cell(struct buf *line, const struct db_rows *rows, size_t row, int column,
+                       enum kql_type type)
+{
+    struct text text = db_text(rows, row, column);
+    char time[KQL_TIME_SIZE];
+
+    if (!text.bytes) {
+        buf_string(line, "null");
+        return;
+    }
+    switch (type) {
+    case TYPE_BOOL:
+        buf_string(line, *text.bytes == 't' ? "true" : "false");
+        break;
+    case TYPE_REAL:
+        if (text_equal(text, TEXT("NaN")) || text_ends(text, TEXT("Infinity")))
+            buf_json_string(line, text);
+        else
+            buf_text(line, text);
+        break;
+    case TYPE_DATETIME:
+        kql_datetime_write(db_i64(rows, row, column), time);
+        buf_json_string(line, text_of(time));
+        break;
+    case TYPE_TIMESPAN:
+        kql_timespan_write(db_i64(rows, row, column), time);
+        buf_json_string(line, text_of(time));
+        break;
+    case TYPE_STRING:
+    case TYPE_GUID:
+        buf_json_string(line, text);
+        break;
+    default:
+        buf_text(line, text);
+    }
+}
+
+static void print_rows(struct buf *line, const struct kql_sql *statement, const struct db_rows *rows)
+{
+    buf_string(line, ",\"columns\":[");
+    for (unsigned i = 0; i < statement->column_count; i++) {
+        buf_string(line, i ? ",{\"name\":" : "{\"name\":");
+        buf_json_string(line, statement->columns[i]->name);
+        buf_format(line, ",\"type\":\"%s\"}", kql_type_name(statement->columns[i]->type));
+    }
+    buf_string(line, "],\"rows\":[");
+    for (size_t row = 0; row < db_rows_count(rows); row++) {
+        buf_string(line, row ? ",[" : "[");
+        for (unsigned i = 0; i < statement->column_count; i++) {
+            buf_string(line, i ? "," : "");
+            print_cell(line, rows, row, (int)i, statement->columns[i]->type);
+        }
+        buf_byte(line, ']');
+    }
+    buf_byte(line, ']');
+}
+
+static void print_refused(struct buf *line, const char *code, const char *message, unsigned number,
+                          unsigned column)
+{
+    buf_format(line, ",\"refused\":{\"code\":\"%s\",\"message\":", code);
+    buf_json_string(line, text_of(message));
+    buf_format(line, ",\"line\":%u,\"column\":%u}", number, column);
+}
+
+static void run_statement(struct run *run, const struct kql_sql *statement)
+{
+    const char **parameters = ARENA_ARRAY(&run->arena, const char *, statement->parameter_count);
+    struct db_rows *rows = NULL;
+    struct problem why;
+
+    for (unsigned i = 0; i < statement->parameter_count; i++)
+        parameters[i] = arena_string(&run->arena, statement->parameters[i].text);
+    if (db_query(run->db, arena_string(&run->arena, statement->sql), parameters, statement->parameter_count,
+                 QUERY_MS, &rows, &why))
+        print_refused(&run->line, "unsupported.execution", why.text, 1, 1);
+    else
+        print_rows(&run->line, statement, rows);
+    db_rows_free(rows);
+}
+
+static void run_query(void *context, struct text id, struct text parameters, struct text query)
+{
+    struct run *run = context;
+    struct bound_query *queries;
+    struct kql_sql *statements = NULL;
+    struct kql_diagnostic wrong;
+    unsigned number, column;
+
+    (void)parameters;
+    buf_clear(&run->line);
+    buf_string(&run->line, "{\"id\":");
+    buf_json_string(&run->line, id.bytes ? id : TEXT(""));
+    if (kql_bind(query, run->catalog, &run->options, &run->arena, &queries, &wrong) ||
+        kql_emit(queries, HELPERS, &run->arena, &statements, &wrong)) {
+        kql_position(query, wrong.place.at, &number, &column);
+        print_refused(&run->line, wrong.code, wrong.message, number, column);
+    } else {
+        run_statement(run, statements);
+    }
+    buf_string(&run->line, "}\n");
+    fwrite(run->line.bytes, 1, run->line.count, stdout);
+    fflush(stdout);
+    arena_clear(&run->arena);
+}
+
+enum status kql_run_file(const char *path, const char *conninfo, struct problem *why)
+{
+    struct catalog *catalog = catalog_new();
+    struct run run = {.catalog = catalog};
+
+    run.options.now_ticks = KQL_TICKS_OF_EPOCH + clock_utc_us() * TICKS_PER_US;
+    arena_init(&run.arena);
+    buf_init(&run.line, SIZE_MAX / 2);
+    enum status status = db_open(conninfo, NULL, "picket kql run", &run.db, why);
+    if (!status)
+        status = helpers_load(run.db, why);
+    if (!status)
+        status = kql_file_read(path, run_query, &run, why);
+    db_close(run.db);
+    buf_done(&run.line);
+    arena_done(&run.arena);
+    catalog_free(catalog);
+    return status;
+}
