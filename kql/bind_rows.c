@@ -15,6 +15,7 @@ static const struct {
     {KQL_INVOKE, bind_invoke},
     {KQL_JOIN, bind_join},
     {KQL_LOOKUP, bind_lookup},
+    {KQL_MAKE_SERIES, bind_make_series},
     {KQL_MV_APPLY, bind_mv_apply},
     {KQL_MV_EXPAND, bind_mv_expand},
     {KQL_PARSE, bind_parse},

@@ -217,6 +217,6 @@ operator_binder bind_project, bind_extend, bind_project_away, bind_project_keep,
     bind_project_reorder, bind_where, bind_sort, bind_top, bind_take, bind_count_operator, bind_distinct,
     bind_serialize, bind_getschema, bind_as, bind_render, bind_parse, bind_parse_kv, bind_mv_expand,
     bind_mv_apply, bind_summarize, bind_join, bind_lookup, bind_union, bind_search, bind_partition,
-    bind_invoke, bind_print, bind_range, bind_datatable, bind_sample_distinct;
+    bind_invoke, bind_make_series, bind_print, bind_range, bind_datatable, bind_sample_distinct;
 
 #endif

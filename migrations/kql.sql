@@ -437,6 +437,25 @@ $$ SELECT CASE lower(part) WHEN 'year' THEN kql.datetime_part('year', a) - kql.d
      WHEN 'millisecond' THEN a / 10000 - b / 10000 WHEN 'microsecond' THEN a / 10 - b / 10 WHEN 'nanosecond' THEN (a - b) * 100 END $$;
 
 -- ---- series ----
+CREATE OR REPLACE FUNCTION kql.series_slot(x bigint, f bigint, s bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN s > 0 AND x >= f THEN (x - f) / s END $$;
+CREATE OR REPLACE FUNCTION kql.series_slot(x float8, f float8, s float8) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN s > 0 AND x >= f THEN floor((x - f) / s)::bigint END $$;
+CREATE OR REPLACE FUNCTION kql.series_count(f bigint, t bigint, s bigint, closed bool) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN s > 0 AND t >= f THEN least(CASE WHEN closed THEN (t - f) / s + 1 ELSE (t - f + s - 1) / s END, 1048576) ELSE 0 END $$;
+CREATE OR REPLACE FUNCTION kql.series_count(f float8, t float8, s float8, closed bool) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN s > 0 AND t >= f THEN least(CASE WHEN closed THEN floor((t - f) / s) + 1 ELSE ceil((t - f) / s) END, 1048576)::bigint ELSE 0 END $$;
+CREATE OR REPLACE FUNCTION kql.series(slots bigint[], vals json[], n bigint, otherwise json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(CASE WHEN u.slot IS NULL THEN otherwise ELSE u.v END ORDER BY i), '[]')
+     FROM generate_series(0, n - 1) i LEFT JOIN unnest(slots, vals) u(slot, v) ON u.slot = i $$;
+CREATE OR REPLACE FUNCTION kql.series_axis(f bigint, s bigint, n bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(f + i * s ORDER BY i), '[]') FROM generate_series(0, n - 1) i $$;
+CREATE OR REPLACE FUNCTION kql.series_axis(f float8, s float8, n bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(kql.json_of_real(f + i * s) ORDER BY i), '[]') FROM generate_series(0, n - 1) i $$;
+CREATE OR REPLACE FUNCTION kql.series_axis_datetime(f bigint, s bigint, n bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(kql.json_of_datetime(f + i * s) ORDER BY i), '[]') FROM generate_series(0, n - 1) i $$;
+CREATE OR REPLACE FUNCTION kql.series_axis_timespan(f bigint, s bigint, n bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(kql.json_of_timespan(f + i * s) ORDER BY i), '[]') FROM generate_series(0, n - 1) i $$;
 CREATE OR REPLACE FUNCTION kql.series_of_two(op text, x json, y json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT json_agg(CASE WHEN a IS NULL OR b IS NULL THEN NULL ELSE CASE op WHEN '+' THEN kql.json_of_real(a + b) WHEN '-' THEN kql.json_of_real(a - b)
           WHEN '*' THEN kql.json_of_real(a * b) WHEN '/' THEN kql.json_of_real(kql.divide(a, b)) WHEN '>' THEN to_json(a > b) WHEN '<' THEN to_json(a < b)

@@ -109,7 +109,8 @@ START_TEST(what_is_refused_has_a_code_a_place_and_exit_1)
     write_file("odd.kql", "['a\"b'] | where ['c\"; --'] == 'd'");
     write_file("odd.txt", "['a\"b'](['c\"; --']:string)\n");
     ck_assert_int_eq(check("--sql --schema odd.txt odd.kql"), 0);
-    expect_line("FROM (SELECT \\\"c\\\"\\\"; --\\\" AS c1 FROM \\\"a\\\"\\\"b\\\" t1) t2 WHERE (c1 = $1::text)");
+    expect_line(
+        "FROM (SELECT \\\"c\\\"\\\"; --\\\" AS c1 FROM \\\"a\\\"\\\"b\\\" t1) t2 WHERE (c1 = $1::text)");
     write_file("function.yaml",
                "ParserParams:\n  - Name: n\n    Type: long\nParserQuery: T | where a > n and yyy\n");
     ck_assert_int_eq(check("--schema tables.txt function.yaml"), 1);
@@ -284,6 +285,22 @@ START_TEST(rows_are_joined_grouped_and_ordered_as_kusto_does)
 }
 END_TEST
 
+START_TEST(series_have_a_value_for_every_place_of_their_axis)
+{
+    static const struct answer answers[] = {
+        {"datatable(t:long, g:string)[1, 'a', 3, 'a', 4, 'a', 9, 'a', 1, 'b'] | make-series n = count() on t from 1 to 7 step 2 by g"
+         " | sort by g asc",
+         "[[\"a\",[1, 2, 0],[1, 3, 5]],[\"b\",[1, 0, 0],[1, 3, 5]]]"},
+        {"datatable(t:datetime, v:long)[datetime(2021-01-01 05:00), 10, datetime(2021-01-03), 30] | make-series s = sum(v)"
+         " default = -1 on t step 1d | project s, tostring(t[0])",
+         "[[[10, -1, 30],\"2021-01-01T00:00:00.0000000Z\"]]"},
+        {"datatable(t:long, v:long)[] | make-series avg(v) default = 5 on t in range(1, 3, 1)",
+         "[[[5, 5, 5],[1, 2, 3]]]"},
+    };
+    expect_answers(answers, sizeof answers / sizeof *answers);
+}
+END_TEST
+
 /* Whatever a literal or a name says, it stays one. */
 START_TEST(nothing_of_a_query_is_taken_for_sql)
 {
@@ -313,6 +330,7 @@ int main(void)
         texts_are_found_by_terms_and_cases,
         dynamics_give_what_they_have,
         rows_are_joined_grouped_and_ordered_as_kusto_does,
+        series_have_a_value_for_every_place_of_their_axis,
         nothing_of_a_query_is_taken_for_sql,
     };
     const struct check_suite suite = {"pipeline/kql", tests,    sizeof tests / sizeof *tests,
