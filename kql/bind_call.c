@@ -96,10 +96,11 @@ static bool signature_fits(const struct kql_signature *row, struct bound_value *
     return true;
 }
 
-static struct bound_value *regex_argument(struct binder *binder, struct bound_value *value)
+static struct bound_value *regex_argument(struct binder *binder, struct bound_value *value,
+                                          enum regex_wanted wanted)
 {
     if (value_is_text(value))
-        return value_regex(binder, value->text, true, value->place);
+        return value_regex(binder, value->text, wanted, value->place);
     return binder_wrong(binder, "unsupported.regex", value->place,
                         "a regular expression has to stand in the query itself");
 }
@@ -152,8 +153,12 @@ static struct bound_value *argument_as(struct binder *binder, char letter, struc
         return value_convert(binder, value, common);
     case 'z':
         return value->type == TYPE_DYNAMIC ? value_convert(binder, value, TYPE_STRING) : value;
+    case 'M':
+        return regex_argument(binder, value, REGEX_MATCH);
+    case 'G':
+        return regex_argument(binder, value, REGEX_GROUPS);
     case 'R':
-        return regex_argument(binder, value);
+        return regex_argument(binder, value, REGEX_WHOLE);
     case 'T':
         return rewrite_argument(binder, value);
     case 'K':
@@ -204,9 +209,12 @@ static struct bound_value *signature_value(struct binder *binder, const struct k
             (void)value_common_type(common, given[i]->type, &common);
         any = true;
     }
-    for (unsigned i = 0; i < count; i++)
-        if (!(arguments[i] = argument_as(binder, letter_at(row->parameters, i, count), given[i], common)))
+    for (unsigned i = 0; i < count; i++) {
+        char letter = letter_at(row->parameters, i, count);
+        bool whole = letter == 'G' && (given[i + 1]->kind != BOUND_CONSTANT || !given[i + 1]->integer);
+        if (!(arguments[i] = argument_as(binder, whole ? 'R' : letter, given[i], common)))
             return NULL;
+    }
     call =
         value_call(binder, row->sql, result_type(row->result[0], arguments, common), place, arguments, count);
     call->label = label_of(binder, row->label, given, count);

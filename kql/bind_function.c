@@ -399,7 +399,7 @@ static struct bound_value *special_countof(struct binder *binder, const struct s
     if (!value_is_text(what))
         return binder_wrong(binder, "unsupported.regex", call->place,
                             "a regular expression has to stand in the query itself");
-    what = value_regex(binder, what->text, false, what->place);
+    what = value_regex(binder, what->text, REGEX_WHOLE, what->place);
     return what ? value_call2(binder, "!@countof_regex(%1, %2)", TYPE_LONG, in, what) : NULL;
 }
 

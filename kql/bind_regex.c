@@ -1,4 +1,5 @@
 #include "kql/binder.h"
+#include "kql/regex_greed.h"
 
 #include <stdlib.h>
 
@@ -11,6 +12,8 @@ struct translation {
     struct text rest;
     struct buf out;
     bool dot_all, greedy, lazy;
+    struct greed_plan greed;
+    unsigned sites;      /* repetitions so far */
     unsigned open;       /* parentheses */
     const char *without; /* of the brackets at hand: \D, \W or \S stands in them */
 };
@@ -217,15 +220,20 @@ static bool translate_group(struct translation *translation)
 
 static void quantified(struct translation *translation, size_t count)
 {
-    buf_append(&translation->out, translation->rest.bytes, count);
+    unsigned site = translation->sites++;
+    enum greed greed = site < GREED_SITES_MAX ? translation->greed.sites[site] : GREED_AS_SAID;
+
+    if (greed == GREED_LEAST)
+        buf_string(&translation->out, ahead(translation, 0) == '+' ? "{1}" : "{0}");
+    else
+        buf_append(&translation->out, translation->rest.bytes, count);
     step(translation, count);
-    if (ahead(translation, 0) == '?') {
+    bool lazy = ahead(translation, 0) == '?';
+    step(translation, lazy);
+    translation->lazy |= lazy;
+    translation->greedy |= !lazy;
+    if (greed == GREED_LITTLE || (greed == GREED_AS_SAID && lazy))
         buf_byte(&translation->out, '?');
-        step(translation, 1);
-        translation->lazy = true;
-    } else {
-        translation->greedy = true;
-    }
 }
 
 static bool translate_one(struct translation *translation)
@@ -304,7 +312,20 @@ static bool translate_options(struct translation *translation)
     return true;
 }
 
-struct bound_value *value_regex(struct binder *binder, struct text pattern, bool captures,
+/* Whether it has repetitions of both kinds, as it stands. */
+static bool is_mixed(struct binder *binder, struct text pattern, struct kql_place place)
+{
+    struct translation translation = {.binder = binder, .place = place, .rest = pattern};
+    bool fine = true;
+
+    buf_init(&translation.out, 100000);
+    while (fine && translation.rest.count)
+        fine = translate_one(&translation);
+    buf_done(&translation.out);
+    return translation.greedy && translation.lazy;
+}
+
+struct bound_value *value_regex(struct binder *binder, struct text pattern, enum regex_wanted wanted,
                                 struct kql_place place)
 {
     struct translation translation = {.binder = binder, .place = place, .rest = pattern};
@@ -313,14 +334,18 @@ struct bound_value *value_regex(struct binder *binder, struct text pattern, bool
 
     buf_init(&translation.out, 100000);
     fine = translate_options(&translation);
+    /* Where only matching or not counts, so does no greed. */
+    if (fine && wanted != REGEX_MATCH && is_mixed(binder, translation.rest, place) &&
+        !binder_failed(binder)) {
+        if (!greed_plan(translation.rest, wanted == REGEX_WHOLE, &translation.greed))
+            fine = wrong(&translation, "unsupported.regex",
+                         "repetitions that take much beside such that take little");
+        step(&translation, translation.greed.skip);
+    }
     while (fine && translation.rest.count)
         fine = translate_one(&translation);
     if (fine && translation.open)
         fine = wrong(&translation, "semantic.regex", "a parenthesis that is not closed");
-    /* PostgreSQL takes the longest or the shortest match of the whole; RE2 decides at each repetition. */
-    if (fine && captures && translation.greedy && translation.lazy)
-        fine = wrong(&translation, "unsupported.regex",
-                     "repetitions that take much beside such that take little");
     if (fine)
         value =
             value_call1(binder, "(%1 COLLATE \"und-x-icu\")", TYPE_STRING,

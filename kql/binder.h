@@ -134,7 +134,12 @@ struct bound_value *bind_in(struct binder *binder, const struct scope *scope,
 struct bound_value *value_any_column(struct binder *binder, const struct bound_rows *rows, const char *word,
                                      struct text term, bool exact, struct kql_place place);
 /* bind_regex.c: a regular expression of Kusto's as PostgreSQL has it. NULL: it cannot be. */
-struct bound_value *value_regex(struct binder *binder, struct text pattern, bool captures,
+enum regex_wanted {
+    REGEX_MATCH,  /* only whether it matches */
+    REGEX_GROUPS, /* what its groups have */
+    REGEX_WHOLE,  /* how far it reaches, too */
+};
+struct bound_value *value_regex(struct binder *binder, struct text pattern, enum regex_wanted wanted,
                                 struct kql_place place);
 
 /* bind_call.c */

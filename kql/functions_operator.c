@@ -81,7 +81,7 @@ static const struct kql_signature rows[] = {
     {"endswith_cs", "ss", "b", "!@ends_with(%1, %2)", NULL},
     {"has_any", "sY", "b", "!@has_any(%1, %2)", NULL},
     {"has_all", "sY", "b", "!@has_all(%1, %2)", NULL},
-    {"matches regex", "sR", "b", "!(%1 ~ %2)", NULL},
+    {"matches regex", "sM", "b", "!(%1 ~ %2)", NULL},
 };
 
 const struct kql_signatures operator_signatures = {rows, sizeof rows / sizeof *rows, FUNCTION_SCALAR,

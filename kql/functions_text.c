@@ -20,7 +20,7 @@ static const struct kql_signature rows[] = {
     {"reverse", "S", "s", "!reverse(%1)", NULL},
     {"split", "Ssl", "y", "@split(%1, %2, %3)", ""},
     {"split", "Ss", "y", "@split(%1, %2)", ""},
-    {"extract", "Rls", "s", "!@extract(%1, %2, %3)", NULL},
+    {"extract", "Gls", "s", "!@extract(%1, %2, %3)", NULL},
     {"extract_all", "RYs", "y", "@extract_all(%1, %2, %3)", NULL},
     {"extract_all", "Rs", "y", "@extract_all(%1, %2)", NULL},
     {"extractall", "RYs", "y", "@extract_all(%1, %2, %3)", NULL},

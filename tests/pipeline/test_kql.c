@@ -239,6 +239,22 @@ START_TEST(texts_are_found_by_terms_and_cases)
 }
 END_TEST
 
+/* Each repetition is as greedy as it says, also where PostgreSQL knows one kind for the whole. */
+START_TEST(repetitions_take_as_much_as_they_say)
+{
+    static const struct answer answers[] = {
+        {"print extract('\\\\[info\\\\]\\\\s+\\\\[(.*?)\\\\]', 1, '[info]  [a] [b]')", "[[\"a\"]]"},
+        {"print extract('User\\\\s(.*?)@\\\\d{1,3}\\\\.\\\\d{1,3}', 1, 'User a@b@10.20')", "[[\"a@b\"]]"},
+        {"print extract('.*?(Source|Host):\\\\s+?(\\\\d+.\\\\d+.\\\\d+.\\\\d+).*', 2, 'x Host:  10.20.30.40 y')",
+         "[[\"10.20.30.40\"]]"},
+        {"print extract('.*?Reason:\\\\s+?([^,]+).*', 1, 'Reason:   bad, x')", "[[\"  bad\"]]"},
+        {"print extract('a(.*)b', 1, 'a1b2b'), extract('a(.*?)b', 1, 'a1b2b')", "[[\"1b2\",\"1\"]]"},
+        {"print extract('x.*y(.*?)z', 1, 'xyz')", "\"line\":1,\"column\":15}"},
+    };
+    expect_answers(answers, sizeof answers / sizeof *answers);
+}
+END_TEST
+
 START_TEST(dynamics_give_what_they_have)
 {
     static const struct answer answers[] = {
@@ -328,6 +344,7 @@ int main(void)
         nulls_and_empty_texts_are_told_apart,
         numbers_and_times_come_out_as_kusto_counts,
         texts_are_found_by_terms_and_cases,
+        repetitions_take_as_much_as_they_say,
         dynamics_give_what_they_have,
         rows_are_joined_grouped_and_ordered_as_kusto_does,
         series_have_a_value_for_every_place_of_their_axis,
