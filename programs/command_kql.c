@@ -1,12 +1,16 @@
 #include "programs/commands.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "kql/kql.h"
 #include "programs/kql_files.h"
 #include "programs/kql_run.h"
+#include "programs/up.h"
 #include "runtime/buf.h"
 #include "runtime/clock.h"
+#include "runtime/process.h"
 
 #define TICKS_PER_US 10
 #define FILES_MAX 100000
@@ -33,7 +37,8 @@ static const struct cli_flag check_flags[] = {
 };
 
 static const struct cli_flag run_flags[] = {
-    {"database", "CONNINFO", "The PostgreSQL that computes (else libpq's own variables)."},
+    {"database", "CONNINFO",
+     "The PostgreSQL that computes (else libpq's own variables, else one for this run alone)."},
 };
 
 const struct cli_verb kql_verbs[] = {
@@ -133,13 +138,29 @@ static void print_diagnostic(struct buf *line, const struct kql_diagnostic *wron
     buf_format(line, ",\"line\":%u,\"column\":%u}]", number, column);
 }
 
+/* Where the caller named no PostgreSQL, one of our own does it. */
+static bool database_named(const struct cli *cli)
+{
+    return cli_value(cli, "database") || getenv("PICKET_DATABASE") || getenv("PGHOST") || getenv("PGSERVICE");
+}
+
 static enum cli_exit run_run(const struct cli *cli)
 {
     char conninfo[DATABASE_CONNINFO_SIZE];
+    struct up *private = NULL;
+    enum status status;
     struct problem why;
 
-    enum status status = database_of(cli, conninfo, &why);
+    if (database_named(cli)) {
+        status = database_of(cli, conninfo, &why);
+    } else {
+        process_catch_stop(); /* it has to be stopped, however we are */
+        status = up_private_start(cli, &private, &why);
+        if (!status)
+            snprintf(conninfo, sizeof conninfo, "%s dbname=postgres", private->conninfo);
+    }
     if (!status)
         status = kql_run_file(cli_argument(cli, 0), conninfo, &why);
+    up_private_end(private);
     return cli_end(status, &why);
 }

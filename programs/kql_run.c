@@ -141,6 +141,8 @@ static void run_query(void *context, struct text id, struct text parameters, str
     unsigned number, column;
 
     (void)parameters;
+    if (process_stopping())
+        return;
     buf_clear(&run->line);
     buf_string(&run->line, "{\"id\":");
     buf_json_string(&run->line, id.bytes ? id : TEXT(""));

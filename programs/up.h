@@ -82,6 +82,11 @@ MUST_CHECK enum status up_cluster_migrate(struct up *up, struct problem *why);
 bool up_cluster_running(const struct up *up);
 void up_cluster_stop(const struct up *up);
 
+/* up_private.c: a PostgreSQL for one run of a verb, in a folder that goes with it. Its superuser is reached by
+ * `conninfo`. */
+MUST_CHECK enum status up_private_start(const struct cli *cli, struct up **out, struct problem *why);
+void up_private_end(struct up *take_up);
+
 /* up_certificates.c: a CA, and a server certificate that is renewed when it is about to end or lacks a name. */
 MUST_CHECK enum status up_certificates_make(struct up *up, struct problem *why);
 

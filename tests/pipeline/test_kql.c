@@ -334,6 +334,21 @@ START_TEST(nothing_of_a_query_is_taken_for_sql)
 }
 END_TEST
 
+START_TEST(a_run_brings_a_database_where_none_is_named)
+{
+    char path[128];
+
+    write_file("one.jsonl", "{\"id\":\"x\",\"query\":\"print 1 + 1\"}\n");
+    snprintf(path, sizeof path, "%s/one.jsonl", folder);
+    buf_clear(&output);
+    ck_assert_int_eq(
+        program_run("picket", (const char *const[]){"kql", "run", path, "--json", NULL}, NULL, &output), 0);
+    expect_line("{\"id\":\"x\",\"columns\":[{\"name\":\"print_0\",\"type\":\"long\"}],\"rows\":[[2]]}\n");
+    ck_assert_int_eq(
+        program_run("/bin/sh", (const char *const[]){"-c", "ls -d /tmp/picket-run-*", NULL}, NULL, NULL), 2);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -349,6 +364,7 @@ int main(void)
         rows_are_joined_grouped_and_ordered_as_kusto_does,
         series_have_a_value_for_every_place_of_their_axis,
         nothing_of_a_query_is_taken_for_sql,
+        a_run_brings_a_database_where_none_is_named,
     };
     const struct check_suite suite = {"pipeline/kql", tests,    sizeof tests / sizeof *tests,
                                       setup,          teardown, 30};
