@@ -146,20 +146,34 @@ static bool zone_read(struct text *rest, int64_t *ticks)
     return true;
 }
 
+/* 2020-01-31, 2020-01, 2020, 1/31/2020 */
+static bool date_read(struct text *rest, int64_t *year, int64_t *month, int64_t *day)
+{
+    size_t count;
+
+    *month = *day = 1;
+    if (!digits(rest, 4, year, &count))
+        return false;
+    if (count < 3 && take(rest, '/')) {
+        *month = *year;
+        return digits(rest, 2, day, &count) && take(rest, '/') && digits(rest, 4, year, &count) && count == 4;
+    }
+    if (count != 4)
+        return false;
+    if (!take(rest, '-') && !take(rest, '/'))
+        return true;
+    if (!digits(rest, 2, month, &count))
+        return false;
+    return (!take(rest, '-') && !take(rest, '/')) || digits(rest, 2, day, &count);
+}
+
 bool kql_datetime_read(struct text text, int64_t *ticks)
 {
     struct text rest = text_trim(text);
-    int64_t year, month = 1, day = 1, clock = 0, zone = 0;
-    size_t count;
+    int64_t year, month, day, clock = 0, zone = 0;
 
-    if (!digits(&rest, 4, &year, &count) || count != 4)
+    if (!date_read(&rest, &year, &month, &day))
         return false;
-    if (take(&rest, '-') || take(&rest, '/')) {
-        if (!digits(&rest, 2, &month, &count))
-            return false;
-        if ((take(&rest, '-') || take(&rest, '/')) && !digits(&rest, 2, &day, &count))
-            return false;
-    }
     if (year < 1 || month < 1 || month > 12 || day < 1 || day > month_days(year, month))
         return false;
     if (take(&rest, 'T') || take(&rest, 't') || take(&rest, ' ')) {

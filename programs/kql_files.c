@@ -34,7 +34,9 @@ static enum status file_read(const char *path, struct buf *out, struct problem *
 
 static bool has_ending(const char *path, const char *ending)
 {
-    return text_ends(text_of(path), text_of(ending));
+    size_t count = strlen(path), end = strlen(ending);
+
+    return count > end && text_equal_nocase(text_of(path + count - end), text_of(ending));
 }
 
 /* ---- YAML ---- */
@@ -100,8 +102,12 @@ static struct text parameters_of(yaml_document_t *document, int index, struct ar
         struct text name = member_of(document, parameter, "Name"),
                     type = member_of(document, parameter, "Type");
         struct text value = member_of(document, parameter, "Default");
-        bool table = text_starts(type, TEXT("table:"));
-        if (table)
+        bool table = text_starts(type, TEXT("table"));
+        if (text_equal(type, TEXT("table")) && text_find(name, ':') < name.count) /* T:(a:long) */
+            type = text_cut(name, ':', &name);
+        else if (text_equal(type, TEXT("table")))
+            type = TEXT("(*)");
+        else if (table)
             type = (struct text){type.bytes + 6, type.count - 6};
         const char *otherwise = default_of(arena, type, value);
         if (filled && !*otherwise)

@@ -60,13 +60,13 @@ START_TEST(queries_of_all_kinds_of_files_give_their_columns)
 {
     write_file("tables.txt", "# what there is\nT(a:long, b:string)\n\nU(['odd name']:datetime, c:real)\n");
     write_file("one.kql", "T | where a > 1\n| summarize n = count() by b");
-    write_file("two.yaml", "id: x\nname: Two\nquery: |\n  T\n  | project a\n");
+    write_file("two.YAML", "id: x\nname: Two\nquery: |\n  T\n  | project a\n");
     write_file("three.jsonl",
                "{\"id\":\"q1\",\"query\":\"U | project c\"}\n{\"id\":\"q2\",\"query\":\"print 1\"}\n");
-    ck_assert_int_eq(check("--schema tables.txt one.kql two.yaml three.jsonl"), 0);
+    ck_assert_int_eq(check("--schema tables.txt one.kql two.YAML three.jsonl"), 0);
     expect_line("{\"file\":\"one.kql\",\"id\":null,\"columns\":[{\"name\":\"b\",\"type\":\"string\"},"
                 "{\"name\":\"n\",\"type\":\"long\"}]}\n");
-    expect_line("{\"file\":\"two.yaml\",\"id\":null,\"columns\":[{\"name\":\"a\",\"type\":\"long\"}]}\n");
+    expect_line("{\"file\":\"two.YAML\",\"id\":null,\"columns\":[{\"name\":\"a\",\"type\":\"long\"}]}\n");
     expect_line(
         "{\"file\":\"three.jsonl\",\"id\":\"q1\",\"columns\":[{\"name\":\"c\",\"type\":\"real\"}]}\n");
     expect_line(
@@ -85,13 +85,16 @@ START_TEST(a_function_goes_by_each_of_its_names)
                "  - Name: least\n    Type: int\n    Default: 1\n"
                "  - Name: like\n    Type: string\n    Default: '*'\n"
                "ParserQuery: |\n  T | where a > least and (like == '*' or b has like)\n");
+    write_file("functions/Rows.yaml", "FunctionName: Rows\nFunctionParams:\n  - Name: R:(a:long)\n    Type: table\n"
+                                      "FunctionQuery: |\n  R | project twice = 2 * a\n");
     write_file("functions/Bare.kql", "// Save it with the alias as Aliased.\nT | project b\n");
     write_file("functions/Broken.kql", "T | where (");
     write_file("q.jsonl",
                "{\"query\":\"Named(least=3) | project a\"}\n{\"query\":\"_Im_Named | project a\"}\n"
-               "{\"query\":\"Stem(2, 'x') | project a\"}\n{\"query\":\"Aliased | project x = b\"}\n");
+               "{\"query\":\"Stem(2, 'x') | project a\"}\n{\"query\":\"T | invoke Rows()\"}\n{\"query\":\"Aliased | project x = b\"}\n");
     ck_assert_int_eq(check("--schema tables.txt --functions functions q.jsonl functions/Stem.yaml"), 0);
     expect_line("left out: functions/Broken.kql");
+    expect_line("\"columns\":[{\"name\":\"twice\",\"type\":\"long\"}]");
     expect_line("\"columns\":[{\"name\":\"x\",\"type\":\"string\"}]");
     expect_line("{\"file\":\"functions/Stem.yaml\",\"id\":null,\"columns\":[{\"name\":\"a\"");
 }
@@ -211,6 +214,8 @@ START_TEST(numbers_and_times_come_out_as_kusto_counts)
         {"print endofday(datetime(2024-01-01)), todatetime('no')",
          "[[\"2024-01-01T23:59:59.9999999Z\",null]]"},
         {"print now() == now()", "[[true]]"},
+        {"print datetime(1/31/2020 10:00), todatetime('01/31/2020')",
+         "[[\"2020-01-31T10:00:00.0000000Z\",\"2020-01-31T00:00:00.0000000Z\"]]"},
     };
     expect_answers(answers, sizeof answers / sizeof *answers);
 }
