@@ -231,8 +231,7 @@ static struct bound_value *signature_value(struct binder *binder, const struct k
     return call;
 }
 
-static void *no_signature(struct binder *binder, const struct kql_signature *row, struct text name,
-                          struct kql_place place, struct bound_value *const *arguments, unsigned count)
+static void *no_signature(struct binder *binder, struct text name, struct kql_place place, struct bound_value *const *arguments, unsigned count)
 {
     struct buf types;
 
@@ -246,7 +245,6 @@ static void *no_signature(struct binder *binder, const struct kql_signature *row
                  is_word ? "%.*s does not take (%.*s)" : "%.*s does not go between (%.*s)", TEXT_ARGS(name),
                  TEXT_ARGS(buf_as_text(&types)));
     buf_done(&types);
-    (void)row;
     return NULL;
 }
 
@@ -259,7 +257,7 @@ struct bound_value *bind_signature(struct binder *binder, enum function_kind kin
         for (const struct kql_signature *row = rows; row && row < end; row++)
             if (signature_fits(row, arguments, count, loosely))
                 return signature_value(binder, row, place, arguments, count);
-    return no_signature(binder, rows, name, place, arguments, count);
+    return no_signature(binder, name, place, arguments, count);
 }
 
 /* Sums of what the query says itself: ago(1d) - 1h is a constant. */

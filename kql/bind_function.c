@@ -5,7 +5,7 @@
 typedef struct bound_value *special_binder(struct binder *binder, const struct scope *scope,
                                            const struct kql_expression *call);
 
-static special_binder special_iff, special_case, special_coalesce, special_not, special_isnull,
+static special_binder special_case, special_coalesce, special_not, special_isnull,
     special_isnotnull, special_now, special_ago, special_cast, special_parse_json, special_gettype,
     special_max_of, special_min_of, special_column_ifexists, special_pack_all, special_toscalar,
     special_ingestion_time, special_countof, special_rows;
@@ -15,8 +15,8 @@ static const struct special {
     special_binder *bind;
     unsigned least, most; /* arguments */
 } specials[] = {
-    {"iff", special_iff, 3, 3},
-    {"iif", special_iff, 3, 3},
+    {"iff", special_case, 3, 3},
+    {"iif", special_case, 3, 3},
     {"case", special_case, 3, 65535},
     {"coalesce", special_coalesce, 2, 64},
     {"not", special_not, 1, 1},
@@ -137,12 +137,6 @@ static struct bound_value *special_case(struct binder *binder, const struct scop
     return to_common_type(binder, values, count, 1, 2, call->place, &type)
                ? value_case(binder, values, count, type, call->place)
                : NULL;
-}
-
-static struct bound_value *special_iff(struct binder *binder, const struct scope *scope,
-                                       const struct kql_expression *call)
-{
-    return special_case(binder, scope, call);
 }
 
 static struct bound_value **bind_all(struct binder *binder, const struct scope *scope,

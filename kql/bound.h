@@ -65,7 +65,7 @@ enum rows_kind {
     ROWS_TABLE,    /* `table`, whose columns are `columns` */
     ROWS_VALUES,   /* constants: `values`, row by row; `ordinal` counts the rows */
     ROWS_RANGE,    /* one column from `values[0]` to [1] by [2]; `ordinal` as well */
-    ROWS_NOTHING,  /* one row without columns: what print starts from; none at all when `limit` is 0 */
+    ROWS_NOTHING,  /* one row without columns: what print starts from */
     ROWS_EXTEND,   /* `input` with `definitions` */
     ROWS_FILTER,   /* `input` where `predicate` */
     ROWS_GROUP,    /* `input` by `definitions`, with `aggregates` */

@@ -11,7 +11,6 @@ struct emitter {
     struct buf out;
     struct kql_parameter_value *parameters;
     unsigned parameter_count, parameter_room, tables;
-    struct kql_diagnostic *wrong;
 };
 
 /* emit_value.c. `filters`: only whether it is true counts, so that a null may do for false. */

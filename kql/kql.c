@@ -31,7 +31,7 @@ static void emit_shared_rows(struct emitter *emitter, const struct bound_shared 
 static struct kql_sql *emit_query(const struct bound_query *query, const struct bound_shared *shared,
                                   const char *helpers, struct arena *arena, struct kql_diagnostic *wrong)
 {
-    struct emitter emitter = {.helpers = helpers, .arena = arena, .wrong = wrong};
+    struct emitter emitter = {.helpers = helpers, .arena = arena};
     struct kql_sql *statement = ARENA_NEW(arena, struct kql_sql);
 
     buf_init(&emitter.out, KQL_SQL_BYTES_MAX);
