@@ -61,17 +61,20 @@ run: ## Install, build and start a whole Picket on this host: `picket up`.
 	@$(MAKE) --no-print-directory -s build
 	@$(BUILD)/picket up $(ARGS)
 
-docs: ## Write docs/configuration.md from the settings tables.
-	@$(MAKE) --no-print-directory -s $(BUILD)/picketd
+docs: ## Write docs/configuration.md and docs/kql-support.md from the tables in the source.
+	@$(MAKE) --no-print-directory -s $(BUILD)/picketd $(BUILD)/picket
 	@$(BUILD)/picketd --print-settings=markdown >$(BUILD)/configuration.md && cp $(BUILD)/configuration.md docs/configuration.md
+	@$(BUILD)/picket kql support >$(BUILD)/kql-support.md && cp $(BUILD)/kql-support.md docs/kql-support.md
 
 test: ## Install, build and run all tests against a real PostgreSQL and a real Kafka.
 	@$(MAKE) --no-print-directory deps WHAT=test
 	@$(MAKE) --no-print-directory check
 
-check: build core layers banned ## Build, then check the include rules, banned calls and settings page, then run all tests.
+check: build core layers banned ## Build, then check the include rules, banned calls and generated pages, then run all tests.
 	@$(BUILD)/picketd --print-settings=markdown | cmp -s - docs/configuration.md || \
 	    { echo 'docs/configuration.md is not what the settings tables say: run make docs' >&2; exit 1; }
+	@$(BUILD)/picket kql support | cmp -s - docs/kql-support.md || \
+	    { echo 'docs/kql-support.md is not what the tables of functions say: run make docs' >&2; exit 1; }
 	@$(MAKE) --no-print-directory -s $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
 	@tests/support/run.sh $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
 
@@ -114,9 +117,10 @@ clean: ## Remove what was built (never data).
 	@rm -rf build
 
 install: build ## Install programs and their files under PREFIX (default /usr/local), staged with DESTDIR.
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/picket/migrations $(DESTDIR)$(PREFIX)/share/picket/console
+	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/picket/,migrations migrations/helpers console)
 	install -m 755 $(addprefix $(BUILD)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 migrations/*.sql $(DESTDIR)$(PREFIX)/share/picket/migrations
+	install -m 644 migrations/helpers/*.sql $(DESTDIR)$(PREFIX)/share/picket/migrations/helpers
 	install -m 644 $(shell find dashboards/console -type f) $(DESTDIR)$(PREFIX)/share/picket/console
 
 format: ## Lay the sources out with clang-format.

@@ -151,7 +151,6 @@ struct bound_value *bind_signature(struct binder *binder, enum function_kind kin
                                    struct kql_place place, struct bound_value **arguments, unsigned count);
 
 /* bind_function.c: what the binder makes by hand, and functions of the query's own */
-const char *special_name(size_t i); /* for documentation; NULL behind the last */
 struct bound_value *bind_special(struct binder *binder, const struct scope *scope,
                                  const struct kql_expression *call, bool *handled);
 struct bound_value *bind_user_value(struct binder *binder, const struct scope *scope,

@@ -16,7 +16,7 @@
  * `result`: a letter as above; 1, 2, 3: the type of that argument; w: the type that 'm' or 'c' came to.
  *
  * `sql`: %1 … %9 are the arguments, %* those from the last parameter on, with commas between; @name( a helper function of
- * migrations/kql.sql; %o the order of rows, as "ORDER BY …", where they have one. A value that is never null says so by
+ * migrations/helpers/kql.sql; %o the order of rows, as "ORDER BY …", where they have one. A value that is never null says so by
  * a '!' as the first character. NULL: the binder makes it by hand.
  *
  * `label`: how a column made of it is called: NULL Column1, "" as its first argument, "sum_" that with the argument's name.
@@ -44,6 +44,11 @@ bool function_is_known(struct text name);
 
 /* The tables, one a family; `i` from 0. NULL behind the last. */
 const struct kql_signatures *signatures_at(size_t i);
+
+/* What the binder makes by hand, for documentation: operators between bars (bind_rows.c), and functions of no row
+ * (bind_function.c). NULL behind the last. */
+const char *operator_supported(size_t i);
+const char *special_name(size_t i);
 
 extern const struct kql_signatures operator_signatures, text_signatures, number_signatures, time_signatures,
     dynamic_signatures, network_signatures, aggregate_signatures, window_signatures;

@@ -37,7 +37,7 @@ struct kql_sql {
 
 #define KQL_SQL_BYTES_MAX (8 * 1024 * 1024)
 
-/* `helpers` is the schema that has the functions of migrations/kql.sql: "kql", "pg_temp". STATUS_REJECT: a statement would
+/* `helpers` is the schema that has the functions of migrations/helpers/kql.sql: "kql", "pg_temp". STATUS_REJECT: a statement would
  * be longer than KQL_SQL_BYTES_MAX. */
 MUST_CHECK enum status kql_emit(const struct bound_query *queries, const char *helpers, struct arena *arena,
                                 struct kql_sql **out, struct kql_diagnostic *wrong);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kql/functions.h"
 #include "kql/kql.h"
 #include "programs/kql_files.h"
 #include "programs/kql_run.h"
@@ -26,6 +27,7 @@ struct check {
 
 static enum cli_exit run_check(const struct cli *cli);
 static enum cli_exit run_run(const struct cli *cli);
+static enum cli_exit run_support(const struct cli *cli);
 static void check_query(void *context, struct text id, struct text parameters, struct text query);
 static void print_columns(struct buf *line, const struct bound_rows *rows);
 static void print_diagnostic(struct buf *line, const struct kql_diagnostic *wrong, struct text query);
@@ -51,6 +53,8 @@ const struct cli_verb kql_verbs[] = {
      "Run queries that bring their rows themselves, and print what they give: a JSON object a line.",
      "Nothing is written to the database: what the queries need is made for the session alone.",
      CLI_FLAGS(run_flags), CLI_JSON, 1, 1, run_run},
+    {"kql support", "", "Print which operators and functions of KQL are supported, as Markdown.", NULL,
+     CLI_NO_FLAGS, 0, 0, 0, run_support},
 };
 const size_t kql_verb_count = sizeof kql_verbs / sizeof kql_verbs[0];
 
@@ -163,4 +167,72 @@ static enum cli_exit run_run(const struct cli *cli)
         status = kql_run_file(cli_argument(cli, 0), conninfo, &why);
     up_private_end(private);
     return cli_end(status, &why);
+}
+
+/* ---- what is supported ---- */
+
+static const char *word_of(char letter)
+{
+    static const struct {
+        char letter;
+        const char *word;
+    } words[] = {{'b', "bool"},     {'i', "int"},      {'l', "long"},     {'r', "real"},  {'d', "decimal"},
+                 {'s', "string"},   {'t', "datetime"}, {'p', "timespan"}, {'g', "guid"},  {'y', "dynamic"},
+                 {'n', "number"},   {'m', "number"},   {'R', "regex"},    {'G', "regex"}, {'M', "regex"},
+                 {'K', "constant"}, {'T', "string"}};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (words[i].letter == letter)
+            return words[i].word;
+    return "any";
+}
+
+static void print_form(const struct kql_signature *row)
+{
+    printf("(");
+    for (const char *letter = row->parameters; *letter; letter++) {
+        if (*letter == '?' || *letter == '*' || *letter == '+')
+            printf("%s", *letter == '?' ? "?" : "…");
+        else
+            printf("%s%s", letter == row->parameters ? "" : ", ", word_of(*letter));
+    }
+    printf(")");
+    if (strchr("bilrdstpgy", row->result[0]))
+        printf(" → %s", word_of(row->result[0]));
+}
+
+static void print_family(const struct kql_signatures *family)
+{
+    printf("\n## %c%s%s\n\n| name | forms |\n|---|---|\n", family->family[0] & ~0x20, family->family + 1,
+           family->kind == FUNCTION_SCALAR ? "" : " functions");
+    for (size_t i = 0; i < family->count; i++) {
+        const struct kql_signature *row = &family->rows[i];
+        bool again = i && strcmp(row->name, row[-1].name) == 0;
+        if (!again)
+            printf("%s| `%s` | ", i ? " |\n" : "", row->name);
+        else
+            printf("; ");
+        print_form(row);
+    }
+    printf(" |\n");
+}
+
+static enum cli_exit run_support(const struct cli *cli)
+{
+    const struct kql_signatures *family;
+    const char *name;
+
+    (void)cli;
+    printf(
+        "# KQL: what is supported\n\nWritten by `picket kql support` from the tables that the compiler goes by.\n\n"
+        "## Operators between bars\n\n");
+    for (size_t i = 0; (name = operator_supported(i)); i++)
+        printf("%s`%s`", i ? ", " : "", name);
+    printf("\n\n## Functions whose result depends on more than types\n\n");
+    for (size_t i = 0; (name = special_name(i)); i++)
+        printf("%s`%s`", i ? ", " : "", name);
+    printf(", `arg_max`, `arg_min`, `take_any`, `percentiles`\n");
+    for (size_t i = 0; (family = signatures_at(i)); i++)
+        print_family(family);
+    return CLI_DONE;
 }

@@ -28,7 +28,7 @@ static enum status helpers_load(struct db *db, struct problem *why)
     struct buf script, out;
     size_t count;
 
-    snprintf(path, sizeof path, "%s/migrations/kql.sql", process_share_path());
+    snprintf(path, sizeof path, "%s/migrations/helpers/kql.sql", process_share_path());
     FILE *file = fopen(path, "rb");
     if (!file)
         return problem_set(why, STATUS_FAULT,

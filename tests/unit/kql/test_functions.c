@@ -14,7 +14,7 @@ static void setup(void)
     struct problem why;
 
     buf_init(&helpers, 1024 * 1024);
-    snprintf(path, sizeof path, "%s/migrations/kql.sql", process_share_path());
+    snprintf(path, sizeof path, "%s/migrations/helpers/kql.sql", process_share_path());
     ck_assert_msg(process_read_file(path, 1024 * 1024, &helpers, &why) == STATUS_OK, "%s", why.text);
 }
 
