@@ -111,6 +111,8 @@ static struct bound_value *typed_value(struct binder *binder, struct text type_n
 
     if (!kql_type_of(type_name, &type))
         return binder_wrong(binder, "semantic.type", place, "%.*s is no type", TEXT_ARGS(type_name));
+    if (type == TYPE_DATETIME && text_equal(inside, TEXT("now")))
+        return value_integer(binder, type, binder->options->now_ticks, place);
     if (text_equal(inside, TEXT("null")) || (!inside.count && type != TYPE_DATETIME))
         return value_null(binder, type, place);
     switch (type) {
@@ -128,7 +130,7 @@ static struct bound_value *typed_value(struct binder *binder, struct text type_n
         fine = integer_read(inside, &integer);
         break;
     case TYPE_DATETIME:
-        fine = text_equal(inside, TEXT("now")) || kql_datetime_read(inside, &integer);
+        fine = kql_datetime_read(inside, &integer);
         break;
     case TYPE_TIMESPAN:
         fine = kql_timespan_read(inside, &integer);

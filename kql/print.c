@@ -63,6 +63,51 @@ static void print_named(const struct kql_expression *named, struct buf *out)
         buf_byte(out, ')');
 }
 
+static void print_dynamic(const struct kql_expression *dynamic, struct buf *out)
+{
+    buf_string(out, dynamic->is_bag ? "(bag" : dynamic->is_list ? "(list" : "(dynamic");
+    print_list(dynamic->left ? dynamic->left : dynamic->items, out);
+    buf_byte(out, ')');
+}
+
+static void print_binary(const struct kql_expression *binary, struct buf *out)
+{
+    buf_byte(out, '(');
+    buf_text(out, binary->sign == KQL_TEXT_OPERATOR ? binary->word : text_of(signs[binary->sign]));
+    buf_byte(out, ' ');
+    print_expression(binary->left, out);
+    buf_byte(out, ' ');
+    print_expression(binary->right, out);
+    buf_byte(out, ')');
+}
+
+static void print_call(const struct kql_expression *call, struct buf *out)
+{
+    if (call->left) {
+        print_expression(call->left, out);
+        buf_byte(out, '.');
+    }
+    buf_text(out, call->name.text);
+    buf_byte(out, '(');
+    if (call->items)
+        print_expression(call->items, out);
+    print_list(call->items ? call->items->next : NULL, out);
+    buf_byte(out, ')');
+}
+
+static void print_among(const struct kql_expression *among, struct buf *out)
+{
+    buf_byte(out, '(');
+    if (among->kind == KQL_IN)
+        buf_text(out, among->word);
+    else
+        buf_string(out, among->negated ? "!between" : "between");
+    buf_byte(out, ' ');
+    print_expression(among->left, out);
+    print_list(among->items, out);
+    buf_byte(out, ')');
+}
+
 static void print_expression(const struct kql_expression *expression, struct buf *out)
 {
     switch (expression->kind) {
@@ -70,9 +115,7 @@ static void print_expression(const struct kql_expression *expression, struct buf
         print_literal(expression, out);
         break;
     case KQL_DYNAMIC:
-        buf_string(out, expression->is_bag ? "(bag" : expression->is_list ? "(list" : "(dynamic");
-        print_list(expression->left ? expression->left : expression->items, out);
-        buf_byte(out, ')');
+        print_dynamic(expression, out);
         break;
     case KQL_REFERENCE:
         buf_text(out, expression->name.text);
@@ -86,37 +129,14 @@ static void print_expression(const struct kql_expression *expression, struct buf
         buf_byte(out, ')');
         break;
     case KQL_BINARY:
-        buf_byte(out, '(');
-        buf_text(out, expression->sign == KQL_TEXT_OPERATOR ? expression->word : text_of(signs[expression->sign]));
-        buf_byte(out, ' ');
-        print_expression(expression->left, out);
-        buf_byte(out, ' ');
-        print_expression(expression->right, out);
-        buf_byte(out, ')');
+        print_binary(expression, out);
         break;
     case KQL_BETWEEN:
     case KQL_IN:
-        buf_byte(out, '(');
-        if (expression->kind == KQL_IN)
-            buf_text(out, expression->word);
-        else
-            buf_string(out, expression->negated ? "!between" : "between");
-        buf_byte(out, ' ');
-        print_expression(expression->left, out);
-        print_list(expression->items, out);
-        buf_byte(out, ')');
+        print_among(expression, out);
         break;
     case KQL_CALL:
-        if (expression->left) {
-            print_expression(expression->left, out);
-            buf_byte(out, '.');
-        }
-        buf_text(out, expression->name.text);
-        buf_byte(out, '(');
-        if (expression->items)
-            print_expression(expression->items, out);
-        print_list(expression->items ? expression->items->next : NULL, out);
-        buf_byte(out, ')');
+        print_call(expression, out);
         break;
     case KQL_MEMBER:
         print_expression(expression->left, out);

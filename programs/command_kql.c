@@ -10,10 +10,8 @@
 #include "programs/kql_run.h"
 #include "programs/up.h"
 #include "runtime/buf.h"
-#include "runtime/clock.h"
 #include "runtime/process.h"
 
-#define TICKS_PER_US 10
 #define FILES_MAX 100000
 
 struct check {
@@ -29,7 +27,6 @@ static enum cli_exit run_check(const struct cli *cli);
 static enum cli_exit run_run(const struct cli *cli);
 static enum cli_exit run_support(const struct cli *cli);
 static void check_query(void *context, struct text id, struct text parameters, struct text query);
-static void print_columns(struct buf *line, const struct bound_rows *rows);
 static void print_diagnostic(struct buf *line, const struct kql_diagnostic *wrong, struct text query);
 
 static const struct cli_flag check_flags[] = {
@@ -66,7 +63,7 @@ static enum cli_exit run_check(const struct cli *cli)
     enum status status = STATUS_OK;
     struct problem why;
 
-    check.options.now_ticks = KQL_TICKS_OF_EPOCH + clock_utc_us() * TICKS_PER_US;
+    check.options.now_ticks = kql_now_ticks();
     arena_init(&check.arena);
     if (schema)
         status = kql_schema_load(schema, catalog, &why);
@@ -107,7 +104,8 @@ static void check_query(void *context, struct text id, struct text parameters, s
         print_diagnostic(&line, &wrong, query);
         check->refused++;
     } else {
-        print_columns(&line, queries->rows);
+        /* Of the first result, where a text has several. */
+        kql_columns_print(&line, queries->rows->columns, queries->rows->count);
         if (check->sql) {
             buf_string(&line, ",\"sql\":");
             buf_json_string(&line, statements->sql);
@@ -118,18 +116,6 @@ static void check_query(void *context, struct text id, struct text parameters, s
     fflush(stdout);
     buf_done(&line);
     arena_clear(&check->arena);
-}
-
-/* Of the first result, where a text has several. */
-static void print_columns(struct buf *line, const struct bound_rows *rows)
-{
-    buf_string(line, ",\"columns\":[");
-    for (unsigned i = 0; i < rows->count; i++) {
-        buf_string(line, i ? ",{\"name\":" : "{\"name\":");
-        buf_json_string(line, rows->columns[i]->name);
-        buf_format(line, ",\"type\":\"%s\"}", kql_type_name(rows->columns[i]->type));
-    }
-    buf_byte(line, ']');
 }
 
 static void print_diagnostic(struct buf *line, const struct kql_diagnostic *wrong, struct text query)

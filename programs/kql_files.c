@@ -10,6 +10,7 @@
 
 #include "runtime/arena.h"
 #include "runtime/buf.h"
+#include "runtime/process.h"
 
 #define FILE_BYTES_MAX (64 * 1024 * 1024)
 #define NAMES_MAX 8
@@ -17,19 +18,9 @@
 
 static enum status file_read(const char *path, struct buf *out, struct problem *why)
 {
-    FILE *file = fopen(path, "rb");
-    char bytes[65536];
-    size_t count;
+    enum status status = process_read_file(path, FILE_BYTES_MAX, out, why);
 
-    if (!file)
-        return problem_set(why, STATUS_REJECT, "cannot read %s: %s", path, strerror(errno));
-    while ((count = fread(bytes, 1, sizeof bytes, file)) > 0)
-        buf_append(out, bytes, count);
-    bool broken = ferror(file);
-    fclose(file);
-    if (broken || buf_failed(out))
-        return problem_set(why, STATUS_REJECT, broken ? "cannot read %s" : "%s is more than 64 MB", path);
-    return STATUS_OK;
+    return status ? STATUS_REJECT : STATUS_OK;
 }
 
 static bool has_ending(const char *path, const char *ending)

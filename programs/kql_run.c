@@ -12,6 +12,7 @@
 #define TICKS_PER_US 10
 #define QUERY_MS 60000
 #define HELPERS "pg_temp"
+#define HELPERS_BYTES_MAX (1024 * 1024)
 
 struct run {
     struct db *db;
@@ -19,25 +20,20 @@ struct run {
     struct kql_options options;
     struct arena arena;
     struct buf line;
+    enum status status; /* STATUS_RETRY: the database is gone, and nothing more is run */
+    struct problem why;
 };
 
 /* The helper functions, in the session's own schema. */
 static enum status helpers_load(struct db *db, struct problem *why)
 {
-    char path[4096], bytes[65536];
+    char path[4096];
     struct buf script, out;
-    size_t count;
 
     snprintf(path, sizeof path, "%s/migrations/helpers/kql.sql", process_share_path());
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return problem_set(why, STATUS_FAULT,
-                           "cannot read %s: set PICKET_SHARE to the folder that has migrations", path);
-    buf_init(&script, SIZE_MAX / 2);
+    buf_init(&script, HELPERS_BYTES_MAX);
     buf_init(&out, SIZE_MAX / 2);
-    while ((count = fread(bytes, 1, sizeof bytes, file)) > 0)
-        buf_append(&script, bytes, count);
-    fclose(file);
+    enum status status = process_read_file(path, HELPERS_BYTES_MAX, &script, why);
     for (struct text rest = buf_as_text(&script); rest.count;) {
         bool named = text_starts(rest, TEXT("kql."));
         buf_string(&out, named ? HELPERS "." : "");
@@ -45,7 +41,8 @@ static enum status helpers_load(struct db *db, struct problem *why)
             buf_byte(&out, *rest.bytes);
         rest = (struct text){rest.bytes + (named ? 4 : 1), rest.count - (named ? 4 : 1)};
     }
-    enum status status = db_script(db, out.bytes, QUERY_MS, why);
+    if (!status)
+        status = db_script(db, out.bytes, QUERY_MS, why);
     buf_done(&script);
     buf_done(&out);
     return status;
@@ -88,15 +85,21 @@ static void print_cell(struct buf *line, const struct db_rows *rows, size_t row,
     }
 }
 
-static void print_rows(struct buf *line, const struct kql_sql *statement, const struct db_rows *rows)
+void kql_columns_print(struct buf *line, struct bound_column *const *columns, unsigned count)
 {
     buf_string(line, ",\"columns\":[");
-    for (unsigned i = 0; i < statement->column_count; i++) {
+    for (unsigned i = 0; i < count; i++) {
         buf_string(line, i ? ",{\"name\":" : "{\"name\":");
-        buf_json_string(line, statement->columns[i]->name);
-        buf_format(line, ",\"type\":\"%s\"}", kql_type_name(statement->columns[i]->type));
+        buf_json_string(line, columns[i]->name);
+        buf_format(line, ",\"type\":\"%s\"}", kql_type_name(columns[i]->type));
     }
-    buf_string(line, "],\"rows\":[");
+    buf_byte(line, ']');
+}
+
+static void print_rows(struct buf *line, const struct kql_sql *statement, const struct db_rows *rows)
+{
+    kql_columns_print(line, statement->columns, statement->column_count);
+    buf_string(line, ",\"rows\":[");
     for (size_t row = 0; row < db_rows_count(rows); row++) {
         buf_string(line, row ? ",[" : "[");
         for (unsigned i = 0; i < statement->column_count; i++) {
@@ -120,14 +123,17 @@ static void run_statement(struct run *run, const struct kql_sql *statement)
 {
     const char **parameters = ARENA_ARRAY(&run->arena, const char *, statement->parameter_count);
     struct db_rows *rows = NULL;
-    struct problem why;
 
     for (unsigned i = 0; i < statement->parameter_count; i++)
         parameters[i] = arena_string(&run->arena, statement->parameters[i].text);
-    if (db_query(run->db, arena_string(&run->arena, statement->sql), parameters, statement->parameter_count,
-                 QUERY_MS, &rows, &why))
-        print_refused(&run->line, "unsupported.execution", why.text, 1, 1);
-    else
+    run->status = db_query(run->db, arena_string(&run->arena, statement->sql), parameters,
+                           statement->parameter_count, QUERY_MS, &rows, &run->why);
+    if (run->status)
+        print_refused(&run->line, "unsupported.execution", run->why.text, 1, 1);
+    /* Time was up, or the session ended, and the helper functions with it. */
+    if (run->status == STATUS_RETRY)
+        run->status = helpers_load(run->db, &run->why);
+    else if (!run->status)
         print_rows(&run->line, statement, rows);
     db_rows_free(rows);
 }
@@ -141,7 +147,7 @@ static void run_query(void *context, struct text id, struct text parameters, str
     unsigned number, column;
 
     (void)parameters;
-    if (process_stopping())
+    if (process_stopping() || run->status == STATUS_RETRY)
         return;
     buf_clear(&run->line);
     buf_string(&run->line, "{\"id\":");
@@ -152,6 +158,8 @@ static void run_query(void *context, struct text id, struct text parameters, str
         print_refused(&run->line, wrong.code, wrong.message, number, column);
     } else {
         run_statement(run, statements);
+        if (run->status == STATUS_RETRY)
+            return;
     }
     buf_string(&run->line, "}\n");
     fwrite(run->line.bytes, 1, run->line.count, stdout);
@@ -159,12 +167,17 @@ static void run_query(void *context, struct text id, struct text parameters, str
     arena_clear(&run->arena);
 }
 
+int64_t kql_now_ticks(void)
+{
+    return KQL_TICKS_OF_EPOCH + clock_utc_us() * TICKS_PER_US;
+}
+
 enum status kql_run_file(const char *path, const char *conninfo, struct problem *why)
 {
     struct catalog *catalog = catalog_new();
     struct run run = {.catalog = catalog};
 
-    run.options.now_ticks = KQL_TICKS_OF_EPOCH + clock_utc_us() * TICKS_PER_US;
+    run.options.now_ticks = kql_now_ticks();
     arena_init(&run.arena);
     buf_init(&run.line, SIZE_MAX / 2);
     enum status status = db_open(conninfo, NULL, "picket kql run", &run.db, why);
@@ -172,6 +185,10 @@ enum status kql_run_file(const char *path, const char *conninfo, struct problem 
         status = helpers_load(run.db, why);
     if (!status)
         status = kql_file_read(path, run_query, &run, why);
+    if (!status && run.status == STATUS_RETRY) {
+        status = run.status;
+        *why = run.why;
+    }
     db_close(run.db);
     buf_done(&run.line);
     arena_done(&run.arena);

@@ -81,6 +81,7 @@ MUST_CHECK enum status up_cluster_start(struct up *up, struct problem *why); /* 
 MUST_CHECK enum status up_cluster_migrate(struct up *up, struct problem *why);
 bool up_cluster_running(const struct up *up);
 void up_cluster_stop(const struct up *up);
+void up_remove_tree(const char *path); /* a folder and all in it; as much as can be removed */
 
 /* up_private.c: a PostgreSQL for one run of a verb, in a folder that goes with it. Its superuser is reached by
  * `conninfo`. */

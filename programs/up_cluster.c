@@ -77,7 +77,7 @@ enum status up_cluster_make(struct up *up, struct problem *why)
     data_folder_path(up->folder, "postgres.unfinished", unfinished);
     if (stat(folder, &facts) != 0) {
         /* A start that was cut off leaves the other name, so what bears this name is whole. */
-        nftw(unfinished, remove_entry, FOLDER_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
+        up_remove_tree(unfinished);
         status = make_in(up, unfinished, why);
         if (!status && rename(unfinished, folder) != 0)
             status = problem_set(why, STATUS_REJECT, "%s cannot be renamed: %s", unfinished, strerror(errno));
@@ -155,6 +155,11 @@ void up_cluster_stop(const struct up *up)
         fprintf(stderr, "picket: PostgreSQL in %s does not stop: %s\n", up->folder, why.text);
     up_reap(up);
     rmdir(up->state.socket_folder);
+}
+
+void up_remove_tree(const char *path)
+{
+    nftw(path, remove_entry, FOLDER_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
 }
 
 /* The version that made the data; 0 when there is none yet. */

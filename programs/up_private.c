@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +8,6 @@
 
 #include "programs/up.h"
 #include "runtime/clock.h"
-
-#define FOLDER_OPEN_MAX 16
 
 static enum status folder_open(struct up *up, struct problem *why)
 {
@@ -50,15 +47,6 @@ enum status up_private_start(const struct cli *cli, struct up **out, struct prob
     return status;
 }
 
-static int remove_entry(const char *path, const struct stat *facts, int kind, struct FTW *walk)
-{
-    (void)facts;
-    (void)kind;
-    (void)walk;
-    remove(path);
-    return 0;
-}
-
 void up_private_end(struct up *take_up)
 {
     if (!take_up)
@@ -66,6 +54,6 @@ void up_private_end(struct up *take_up)
     if (take_up->conninfo[0])
         up_cluster_stop(take_up);
     if (take_up->folder[0])
-        nftw(take_up->folder, remove_entry, FOLDER_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
+        up_remove_tree(take_up->folder);
     free(take_up);
 }
