@@ -285,6 +285,46 @@ static struct bound_value *folded(struct binder *binder, const char *name, struc
     return value_integer(binder, left->type, sum, place);
 }
 
+static bool is_stored_time(const struct bound_value *value)
+{
+    return value->kind == BOUND_COLUMN && value->column->storage == KQL_TIMESTAMPTZ;
+}
+
+/* A stored time is compared as it lies, so that partitions and indexes are of use: what it is compared with becomes a
+ * timestamp, which has microseconds where ticks are finer, rounded so that the answer is the same. */
+static struct bound_value *compared_as_stored(struct binder *binder, const char *name, struct kql_place place,
+                                              struct bound_value **arguments, unsigned count)
+{
+    static const struct {
+        const char *name, *sql, *mirrored;
+    } comparisons[] = {
+        {"<", "(%1 < @moment_above(%2))", "(@moment_below(%1) < %2)"},
+        {"<=", "(%1 <= @moment_below(%2))", "(@moment_above(%1) <= %2)"},
+        {">", "(%1 > @moment_below(%2))", "(@moment_above(%1) > %2)"},
+        {">=", "(%1 >= @moment_above(%2))", "(@moment_below(%1) >= %2)"},
+        {"between", "(%1 BETWEEN @moment_above(%2) AND @moment_below(%3))", NULL},
+    };
+    bool mirrored = count == 2 && !is_stored_time(arguments[0]);
+
+    if (!is_stored_time(arguments[mirrored]))
+        return NULL;
+    for (unsigned i = 0; i < count; i++)
+        if (arguments[i]->type != TYPE_DATETIME)
+            return NULL;
+    for (size_t i = 0; i < sizeof comparisons / sizeof *comparisons; i++) {
+        if (strcmp(comparisons[i].name, name) != 0)
+            continue;
+        struct bound_value **operands = ARENA_ARRAY(binder->arena, struct bound_value *, count);
+        struct bound_value *stored = value_of_column(binder, arguments[mirrored]->column, place);
+        memcpy(operands, arguments, count * sizeof *operands);
+        stored->stored = true;
+        operands[mirrored] = stored;
+        return value_call(binder, mirrored ? comparisons[i].mirrored : comparisons[i].sql, TYPE_BOOL, place, operands,
+                          count);
+    }
+    return NULL;
+}
+
 struct bound_value *bind_operator(struct binder *binder, const char *name, struct kql_place place,
                                   struct bound_value **arguments, unsigned count)
 {
@@ -304,6 +344,13 @@ struct bound_value *bind_operator(struct binder *binder, const char *name, struc
                              : text_of(arena_format(binder->arena, "-%.*s", TEXT_ARGS(arguments[0]->text)));
         return negative;
     }
+    if (name[0] == 'b' && count == 3 && arguments[0]->type == TYPE_DATETIME && arguments[2]->type == TYPE_TIMESPAN) {
+        struct bound_value *sum[] = {arguments[1], arguments[2]}, *until[] = {arguments[0], arguments[1], NULL};
+        until[2] = bind_operator(binder, "+", place, sum, 2);
+        return until[2] ? bind_operator(binder, name, place, until, 3) : NULL;
+    }
+    if (count > 1 && (constant = compared_as_stored(binder, name, place, arguments, count)))
+        return constant;
     return bind_signature(binder, FUNCTION_SCALAR, text_of(name), place, arguments, count);
 }
 

@@ -355,6 +355,19 @@ static void show_beside(struct binder *binder, struct bound_rows *rows, struct b
     }
 }
 
+/* Where every leg that has the column keeps it as a timestamp, so does the union: a condition on time then reaches the
+ * tables as they are, and only the partitions in question are looked at. */
+static void keep_stored(struct bound_rows *rows, unsigned k)
+{
+    for (const struct bound_leg *leg = rows->legs; leg; leg = leg->next)
+        if (leg->values[k] && leg->values[k]->column->storage != KQL_TIMESTAMPTZ)
+            return;
+    rows->columns[k]->storage = KQL_TIMESTAMPTZ;
+    for (const struct bound_leg *leg = rows->legs; leg; leg = leg->next)
+        if (leg->values[k])
+            leg->values[k]->stored = true;
+}
+
 struct bound_rows *union_rows(struct binder *binder, struct bound_rows *rows, struct text source_name,
                               const struct text *sources, bool inner)
 {
@@ -379,6 +392,8 @@ struct bound_rows *union_rows(struct binder *binder, struct bound_rows *rows, st
             leg->values[k] = column ? value_of_column(binder, column, rows->place) : NULL;
         }
     }
+    for (unsigned k = first; k < rows->count; k++)
+        keep_stored(rows, k);
     for (unsigned k = first; k < rows->count; k++)
         if (types_clash(rows, rows->columns[k]))
             rows->columns[k]->name = rows_unique_name(

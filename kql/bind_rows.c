@@ -100,8 +100,29 @@ static struct bound_rows *within_time(struct binder *binder, struct bound_rows *
     return filter;
 }
 
-struct bound_rows *rows_of_table(struct binder *binder, const struct catalog_table *table,
-                                 struct kql_place place)
+/* Only the rows of these workspaces. A table without such a column has none at all. */
+static struct bound_rows *within_workspaces(struct binder *binder, struct bound_rows *rows,
+                                            const struct kql_named *workspaces, unsigned count)
+{
+    struct bound_column *tenant = rows_column(rows, TEXT("TenantId"));
+    struct bound_value *wanted = NULL;
+    struct bound_rows *filter;
+
+    if (!tenant || !count)
+        return rows;
+    for (unsigned i = 0; i < count; i++) {
+        struct bound_value *one =
+            value_equal(binder, value_of_column(binder, tenant, rows->place),
+                        value_text(binder, workspaces[i].text, rows->place), false, rows->place);
+        wanted = wanted ? value_both(binder, BOUND_OR, wanted, one) : one;
+    }
+    filter = rows_new(binder, ROWS_FILTER, rows, rows->place);
+    filter->predicate = wanted;
+    return filter;
+}
+
+static struct bound_rows *rows_of_catalog(struct binder *binder, const struct catalog_table *table,
+                                          struct kql_place place)
 {
     struct bound_rows *rows = rows_new(binder, ROWS_TABLE, NULL, place);
 
@@ -113,6 +134,13 @@ struct bound_rows *rows_of_table(struct binder *binder, const struct catalog_tab
         rows->columns[i]->storage = table->columns[i].storage;
     }
     return within_time(binder, rows);
+}
+
+struct bound_rows *rows_of_table(struct binder *binder, const struct catalog_table *table,
+                                 struct kql_place place)
+{
+    return within_workspaces(binder, rows_of_catalog(binder, table, place), binder->options->workspaces,
+                             binder->options->home_count);
 }
 
 struct bound_shared *rows_share(struct binder *binder, struct bound_rows *rows, bool once)
@@ -236,6 +264,33 @@ static struct bound_rows *named_table(struct binder *binder, const struct scope 
     return binder_wrong(binder, "semantic.unknown_table", place, "there is no table %.*s", TEXT_ARGS(name));
 }
 
+/* workspace("name or id").Table, and database("name").Table, which is the same here. */
+static struct bound_rows *table_elsewhere(struct binder *binder, const struct scope *scope,
+                                          const struct kql_expression *member)
+{
+    const struct kql_expression *of = member->left;
+    const struct kql_options *options = binder->options;
+    const struct catalog_table *table = catalog_table_find(binder->catalog, member->name.text);
+    struct text wanted;
+
+    if (of->kind != KQL_CALL || of->left || !of->items || !options->workspace_count ||
+        (!text_equal(of->name.text, TEXT("workspace")) && !text_equal(of->name.text, TEXT("database"))))
+        return binder_wrong(binder, "unsupported.cross_cluster", member->place,
+                            "a table of another database or workspace is not supported");
+    if (!bind_constant_text(binder, scope, of->items, &wanted))
+        return NULL;
+    if (!table)
+        return binder_wrong(binder, "semantic.unknown_table", member->name.place, "there is no table %.*s",
+                            TEXT_ARGS(member->name.text));
+    for (unsigned i = 0; i < options->workspace_count; i++)
+        if (text_equal_nocase(options->workspaces[i].name, wanted) ||
+            text_equal_nocase(options->workspaces[i].text, wanted))
+            return within_workspaces(binder, rows_of_catalog(binder, table, member->place),
+                                     &options->workspaces[i], 1);
+    return binder_wrong(binder, "semantic.unknown_workspace", of->place, "there is no workspace %.*s",
+                        TEXT_ARGS(wanted));
+}
+
 struct bound_rows *bind_rows(struct binder *binder, const struct scope *scope,
                              const struct kql_expression *expression)
 {
@@ -257,8 +312,7 @@ struct bound_rows *bind_rows(struct binder *binder, const struct scope *scope,
         rows = called_rows(binder, scope, expression);
         break;
     case KQL_MEMBER:
-        binder_wrong(binder, "unsupported.cross_cluster", expression->place,
-                     "a table of another database or workspace is not supported");
+        rows = table_elsewhere(binder, scope, expression);
         break;
     default:
         binder_wrong(binder, "semantic.rows", expression->place, "rows are wanted here");
@@ -303,6 +357,35 @@ static const struct scope *enter_let(struct binder *binder, const struct scope *
     return scope_with(binder, scope, binding);
 }
 
+/* What a parameter was given: KQL's own writing of a value, or the bare text of one: 2024-01-01 for datetime(2024-01-01). */
+static struct kql_expression *parameter_value(struct binder *binder, const struct kql_column *parameter,
+                                              struct text given)
+{
+    struct kql_expression *value = ARENA_NEW(binder->arena, struct kql_expression);
+    struct kql_statement *statements;
+    struct kql_diagnostic ignored = {0};
+
+    if (text_equal(parameter->type.text, TEXT("string"))) {
+        value->kind = KQL_LITERAL;
+        value->token = KQL_STRING;
+        value->text = given;
+        value->place = parameter->name.place;
+        return value;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        char *source = i ? arena_format(binder->arena, "let v = %.*s(%.*s);", TEXT_ARGS(parameter->type.text), TEXT_ARGS(given))
+                         : arena_format(binder->arena, "let v = %.*s;", TEXT_ARGS(given));
+        if (kql_parse(text_of(source), binder->arena, &statements, &ignored) || !statements || statements->next)
+            continue;
+        value = statements->value;
+        if (value->kind == KQL_LITERAL || value->kind == KQL_DYNAMIC || value->kind == KQL_SIGNED)
+            return value;
+    }
+    return binder_wrong(binder, "semantic.parameter", parameter->name.place,
+                        "the parameter %.*s is given %.*s, which is no %.*s", TEXT_ARGS(parameter->name.text),
+                        TEXT_ARGS(given), TEXT_ARGS(parameter->type.text));
+}
+
 static const struct scope *enter_parameters(struct binder *binder, const struct scope *scope,
                                             const struct kql_statement *declared)
 {
@@ -311,7 +394,11 @@ static const struct scope *enter_parameters(struct binder *binder, const struct 
                                   .scope = scope,
                                   .expression = parameter->otherwise,
                                   .kind = BINDING_EXPRESSION};
-        if (!parameter->otherwise)
+        for (unsigned i = 0; i < binder->options->parameter_count; i++)
+            if (text_equal(binder->options->parameters[i].name, parameter->name.text))
+                binding.expression =
+                    parameter_value(binder, parameter, binder->options->parameters[i].text);
+        if (!binding.expression)
             binder_wrong(binder, "semantic.parameter", parameter->name.place,
                          "the parameter %.*s has no value", TEXT_ARGS(parameter->name.text));
         scope = scope_with(binder, scope, binding);
@@ -347,6 +434,9 @@ bool is_rows(struct binder *binder, const struct scope *scope, const struct kql_
         return false;
     if (expression->kind == KQL_SUBQUERY) {
         answer = true;
+    } else if (expression->kind == KQL_MEMBER && expression->left->kind == KQL_CALL && !expression->left->left) {
+        answer = text_equal(expression->left->name.text, TEXT("workspace")) ||
+                 text_equal(expression->left->name.text, TEXT("database"));
     } else if (expression->kind == KQL_REFERENCE || (expression->kind == KQL_CALL && !expression->left)) {
         struct text name = expression->name.text;
         binding = expression->kind == KQL_CALL ? function_named(binder, scope, name)

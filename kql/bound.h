@@ -44,6 +44,7 @@ struct bound_value {
     struct text
         label; /* what a column made of this is called where the query does not say; TEXT_NONE: ColumnN */
     bool nullable, aggregates, windows;
+    bool stored; /* of a column: as it lies in the database, and not as expressions have it */
     struct text text;
     int64_t integer;
     const struct kql_expression *literal; /* of a dynamic constant: what it was made of */

@@ -215,6 +215,8 @@ static void emit_union(struct emitter *emitter, const struct bound_rows *rows)
             buf_string(&emitter->out, i ? ", " : "");
             if (leg->values[i])
                 emit_value(emitter, leg->values[i], false);
+            else if (rows->columns[i]->storage == KQL_TIMESTAMPTZ)
+                buf_string(&emitter->out, "NULL::timestamptz");
             else
                 emit_null(emitter, rows->columns[i]->type);
             buf_format(&emitter->out, " AS c%u", rows->columns[i]->id);

@@ -183,7 +183,10 @@ void emit_value(struct emitter *emitter, const struct bound_value *value, bool f
         emit_constant(emitter, value);
         break;
     case BOUND_COLUMN:
-        emit_column(emitter, value->column);
+        if (value->stored)
+            buf_format(&emitter->out, "c%u", value->column->id);
+        else
+            emit_column(emitter, value->column);
         break;
     case BOUND_CALL:
     case BOUND_ORDERED:

@@ -60,7 +60,6 @@ static const struct kql_signature rows[] = {
     {"between", "rrr", "b", "(%1 BETWEEN %2 AND %3 AND %1 <> 'NaN' AND %3 <> 'NaN')", NULL},
     {"between", "ddd", "b", "(%1 BETWEEN %2 AND %3)", NULL},
     {"between", "ttt", "b", "(%1 BETWEEN %2 AND %3)", NULL},
-    {"between", "ttp", "b", "(%1 BETWEEN %2 AND %2 + %3)", NULL},
     {"between", "ppp", "b", "(%1 BETWEEN %2 AND %3)", NULL},
     {"negative", "l", "l", "@subtract(0::bigint, %1)", NULL},
     {"negative", "r", "r", "(- %1)", NULL},

@@ -3,10 +3,21 @@
 
 #include "kql/bound.h"
 
+struct kql_named {
+    struct text name, text;
+};
+
 /* What a compilation is told beside the query's text. */
 struct kql_options {
     int64_t now_ticks;            /* what now() means, everywhere in the query */
     int64_t from_ticks, to_ticks; /* TimeGenerated of every table lies within; 0: unbounded */
+    /* What `declare query_parameters` gets: a string as it is, any other type as KQL writes it. */
+    const struct kql_named *parameters;
+    unsigned parameter_count;
+    /* Those that workspace("name or id").T may name, with their TenantId. `home_count` of them come first: where it is not
+     * 0, a table that is named alone has the rows of these only. */
+    const struct kql_named *workspaces;
+    unsigned workspace_count, home_count;
 };
 
 /* Finds the names and the types of a query; gives its results in their order. Pure: no database, no clock; any number of

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "kql/cell.h"
 #include "kql/kql.h"
 #include "programs/kql_files.h"
 #include "runtime/buf.h"
@@ -48,43 +49,6 @@ static enum status helpers_load(struct db *db, struct problem *why)
     return status;
 }
 
-static void print_cell(struct buf *line, const struct db_rows *rows, size_t row, int column,
-                       enum kql_type type)
-{
-    struct text text = db_text(rows, row, column);
-    char time[KQL_TIME_SIZE];
-
-    if (!text.bytes) {
-        buf_string(line, "null");
-        return;
-    }
-    switch (type) {
-    case TYPE_BOOL:
-        buf_string(line, *text.bytes == 't' ? "true" : "false");
-        break;
-    case TYPE_REAL:
-        if (text_equal(text, TEXT("NaN")) || text_ends(text, TEXT("Infinity")))
-            buf_json_string(line, text);
-        else
-            buf_text(line, text);
-        break;
-    case TYPE_DATETIME:
-        kql_datetime_write(db_i64(rows, row, column), time);
-        buf_json_string(line, text_of(time));
-        break;
-    case TYPE_TIMESPAN:
-        kql_timespan_write(db_i64(rows, row, column), time);
-        buf_json_string(line, text_of(time));
-        break;
-    case TYPE_STRING:
-    case TYPE_GUID:
-        buf_json_string(line, text);
-        break;
-    default:
-        buf_text(line, text);
-    }
-}
-
 void kql_columns_print(struct buf *line, struct bound_column *const *columns, unsigned count)
 {
     buf_string(line, ",\"columns\":[");
@@ -104,7 +68,7 @@ static void print_rows(struct buf *line, const struct kql_sql *statement, const 
         buf_string(line, row ? ",[" : "[");
         for (unsigned i = 0; i < statement->column_count; i++) {
             buf_string(line, i ? "," : "");
-            print_cell(line, rows, row, (int)i, statement->columns[i]->type);
+            kql_cell_write(line, statement->columns[i]->type, db_text(rows, row, (int)i), CELL_PLAIN);
         }
         buf_byte(line, ']');
     }

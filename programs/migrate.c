@@ -42,6 +42,8 @@ static enum status up(struct plan *plan, const struct file *file, struct problem
 static enum status up_locked(struct plan *plan, const struct file *file, const struct buf *script, bool *applied,
                              struct problem *why);
 static enum status down(struct plan *plan, const struct file *file, struct problem *why);
+static enum status helpers_load(struct plan *plan, struct problem *why);
+static enum status helpers_replace(struct db *db, const struct buf *script, struct problem *why);
 static enum status lock(struct db *db, struct problem *why);
 static void tell(const struct plan *plan, enum migrate_step step, const struct file *file);
 static enum status password_set(PGconn *connection, const char *role, const char *password, struct problem *why);
@@ -73,6 +75,8 @@ enum status migrate(const struct migrate_wishes *wishes, struct problem *why)
         if (plan->files[i].number <= newest && plan->files[i].number > to)
             status = down(plan, &plan->files[i], why);
     }
+    if (!status && wishes->mode != MIGRATE_DRY_RUN)
+        status = helpers_load(plan, why);
     db_close(plan->db);
     free(plan);
     return status;
@@ -311,6 +315,60 @@ static enum status down(struct plan *plan, const struct file *file, struct probl
         tell(plan, MIGRATE_STEP_DOWN, file);
     }
     buf_done(&script);
+    return status;
+}
+
+/* The functions that compiled KQL calls belong to the program rather than to the data: they are made anew from one file
+ * whenever it is another than what was loaded. Nothing of the database depends on them. */
+static enum status helpers_load(struct plan *plan, struct problem *why)
+{
+    struct buf script;
+
+    buf_init(&script, SCRIPT_BYTES_MAX);
+    enum status status = script_read("helpers/kql", ".sql", &script, why);
+    if (!status)
+        status = db_begin(plan->db, STATEMENT_MS, why);
+    if (!status)
+        status = lock(plan->db, why);
+    if (!status)
+        status = helpers_replace(plan->db, &script, why);
+    if (!status)
+        status = db_commit(plan->db, STATEMENT_MS, why);
+    if (status) {
+        db_rollback(plan->db);
+        problem_prefix(why, "migrations/helpers/kql.sql");
+    }
+    buf_done(&script);
+    return status;
+}
+
+static enum status helpers_replace(struct db *db, const struct buf *script, struct problem *why)
+{
+    static const char wanted[] = "SELECT to_regclass('picket.helper') IS NOT NULL";
+    static const char known[] = "SELECT FROM picket.helper WHERE name = 'kql' AND digest = sha256(convert_to($1, 'UTF8'))";
+    static const char empty[] = "DROP SCHEMA kql CASCADE; CREATE SCHEMA kql AUTHORIZATION picket_owner; SET LOCAL ROLE picket_owner;"
+                                " GRANT USAGE ON SCHEMA kql TO picket_query";
+    static const char write[] = "INSERT INTO picket.helper (name, digest) VALUES ('kql', sha256(convert_to($1, 'UTF8')))"
+                                " ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, applied_at = now()";
+    const char *const parameters[] = {script->bytes};
+    struct db_rows *rows = NULL;
+
+    enum status status = db_query(db, wanted, NULL, 0, STATEMENT_MS, &rows, why);
+    bool needed = !status && db_bool(rows, 0, 0);
+    db_rows_free(rows);
+    rows = NULL;
+    if (!status && needed) {
+        status = db_query(db, known, parameters, 1, STATEMENT_MS, &rows, why);
+        needed = !status && db_rows_count(rows) == 0;
+        db_rows_free(rows);
+    }
+    if (status || !needed)
+        return status;
+    status = db_script(db, empty, STATEMENT_MS, why);
+    if (!status)
+        status = db_script(db, script->bytes, SCRIPT_MS, why);
+    if (!status)
+        status = db_query(db, write, parameters, 1, STATEMENT_MS, NULL, why);
     return status;
 }
 

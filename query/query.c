@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "query/catalogs.h"
 #include "query/method_waiter.h"
+#include "query/refusal.h"
 #include "query/routes.h"
+#include "query/running.h"
 #include "runtime/clock.h"
 #include "runtime/db_schema.h"
 #include "runtime/log.h"
@@ -21,21 +24,26 @@
 #define BODY_BYTES_MAX (256 * 1024)
 #define BODY_BUDGET_BYTES (16 * 1024 * 1024)
 #define REQUEST_TIMEOUT_MS 30000
+#define QUEUE_WAIT_MAX_MS 30000 /* then a client had better ask again */
 #define ANSWER_MORE_MS 5000 /* on top of the statement's own limit, to tell the client of it */
 #define LOOK_MS 2000        /* between two looks at whether the database is there */
-#define SCHEMA_NEEDED 9     /* number of the last migration that handlers rely on */
+#define SCHEMA_NEEDED 11     /* number of the last migration that handlers rely on */
 #define JSON_DEPTH_ERROR "the body is not JSON: %s (line %d, column %d)"
 
 struct job {
     struct http_exchange *exchange;
     const struct route *route;
+    int64_t queued_ms;
+    uint64_t asker; /* a hash of its Authorization header: whose turn it is, before anybody has signed in */
 };
 
 struct worker {
     struct query *query;
     struct db *reader, *admin;
     pthread_t thread;
-    bool started;
+    bool started, busy;
+    uint64_t asker; /* while busy */
+    bool asking;    /* a question */
 };
 
 struct query {
@@ -43,6 +51,8 @@ struct query {
     struct secret_master master;
     struct sign_in *sign_in;
     struct console *console;
+    struct catalogs *catalogs;
+    struct running *running;
     struct method_waiter *method_waiter;
     struct http_route *http_routes; /* row for row those of query_routes */
     struct http_server *server;
@@ -53,13 +63,15 @@ struct query {
     pthread_mutex_t lock;
     pthread_cond_t queued, stopping_now; /* the second on the monotonic clock */
     struct job queue[QUEUE_MAX];
-    size_t queue_first, queue_count;
+    size_t queue_count; /* in the order in which they came */
     bool stopping;
 };
 
 static enum status server_open(struct query *query, struct problem *why);
 static enum status workers_open(struct query *query, struct problem *why);
+static uint32_t answer_timeout_ms(const struct query_settings *settings);
 static bool loopback(const char *address);
+static bool job_take(struct worker *worker, struct job *out);
 static void dispatch(void *context, struct http_exchange *exchange, const struct http_route *http_route);
 static void *worker_run(void *context);
 static void *look_run(void *context);
@@ -107,6 +119,8 @@ enum status query_open(const struct query_settings *settings, struct query **out
     if (!status) {
         query->sign_in = sign_in_new(&query->master);
         query->console = console_load(process_share_path());
+        query->catalogs = catalogs_new(process_share_path());
+        query->running = running_new();
         process_set_ready("query.database", false, "not looked at yet");
         status = method_waiter_open(settings->database, &query->method_waiter, why);
     }
@@ -161,6 +175,8 @@ void query_close(struct query *take_query)
     method_waiter_close(query->method_waiter);
     free(query->workers);
     free(query->http_routes);
+    running_free(query->running);
+    catalogs_free(query->catalogs);
     console_free(query->console);
     sign_in_free(query->sign_in);
     pthread_cond_destroy(&query->queued);
@@ -188,6 +204,16 @@ struct sign_in *query_sign_in_of(const struct query *query)
 const struct console *query_console_of(const struct query *query)
 {
     return query->console;
+}
+
+struct catalogs *query_catalogs_of(const struct query *query)
+{
+    return query->catalogs;
+}
+
+struct running *query_running_of(const struct query *query)
+{
+    return query->running;
 }
 
 static enum status workers_open(struct query *query, struct problem *why)
@@ -238,11 +264,11 @@ static enum status server_open(struct query *query, struct problem *why)
         .port = (uint16_t)settings->query_port,
         .tls_certificate_file = tls ? settings->tls_certificate_file : NULL,
         .tls_key_file = tls ? settings->tls_key_file : NULL,
+        .watch_clients = true,
         .threads = HTTP_THREADS,
         .connections_max = (unsigned)settings->query_connections_max,
         .request_timeout_ms = REQUEST_TIMEOUT_MS,
-        .answer_timeout_ms = (settings->query_timeout_ms > METHOD_WAIT_MAX_MS ? (uint32_t)settings->query_timeout_ms
-                                                                              : METHOD_WAIT_MAX_MS) + ANSWER_MORE_MS,
+        .answer_timeout_ms = answer_timeout_ms(settings),
         .body_bytes_max = BODY_BYTES_MAX,
         .body_budget_bytes = BODY_BUDGET_BYTES,
         .routes = query->http_routes,
@@ -253,11 +279,34 @@ static enum status server_open(struct query *query, struct problem *why)
     return http_server_open(&server, &query->server, why);
 }
 
+static uint32_t answer_timeout_ms(const struct query_settings *settings)
+{
+    int64_t longest = settings->query_timeout_ms > METHOD_WAIT_MAX_MS ? settings->query_timeout_ms : METHOD_WAIT_MAX_MS;
+
+    if (settings->kql_timeout_ms > longest)
+        longest = settings->kql_timeout_ms;
+    return (uint32_t)longest + QUEUE_WAIT_MAX_MS + ANSWER_MORE_MS;
+}
+
 static bool loopback(const char *address)
 {
     struct text text = text_of(address);
 
     return text_starts(text, TEXT("127.")) || text_equal(text, TEXT("::1"));
+}
+
+static uint64_t hash_of(struct text text)
+{
+    uint64_t hash = 14695981039346656037ULL;
+
+    for (size_t i = 0; i < text.count; i++)
+        hash = (hash ^ (unsigned char)text.bytes[i]) * 1099511628211ULL;
+    return hash;
+}
+
+static bool is_question(const struct route *route)
+{
+    return route->access == ROUTE_LOG_ANALYTICS || route->access == ROUTE_KUSTO;
 }
 
 static void dispatch(void *context, struct http_exchange *exchange, const struct http_route *http_route)
@@ -269,8 +318,8 @@ static void dispatch(void *context, struct http_exchange *exchange, const struct
     pthread_mutex_lock(&query->lock);
     full = query->queue_count == QUEUE_MAX;
     if (!full) {
-        query->queue[(query->queue_first + query->queue_count) % QUEUE_MAX] = (struct job){exchange, route};
-        query->queue_count++;
+        query->queue[query->queue_count++] =
+            (struct job){exchange, route, clock_monotonic_ms(), hash_of(http_header(exchange, "Authorization"))};
         metric_set(&queue_waiting, (int64_t)query->queue_count);
         pthread_cond_signal(&query->queued);
     }
@@ -283,25 +332,64 @@ static void dispatch(void *context, struct http_exchange *exchange, const struct
     http_answer(exchange);
 }
 
+/* Whose turn it is: of those that may go on, the oldest of whoever has the fewest requests under way. A token that has as
+ * many questions under way as it may have waits, and nobody behind it does. */
+static bool job_take(struct worker *worker, struct job *out)
+{
+    struct query *query = worker->query;
+    long long workers = query->settings.query_workers;
+    size_t best = query->queue_count;
+    unsigned fewest = 0;
+
+    for (size_t i = 0; i < query->queue_count; i++) {
+        const struct job *job = &query->queue[i];
+        unsigned busy = 0, asking = 0;
+        for (long long k = 0; k < workers; k++) {
+            const struct worker *other = &query->workers[k];
+            busy += other->busy && other->asker == job->asker;
+            asking += other->busy && other->asking && other->asker == job->asker;
+        }
+        if (is_question(job->route) && asking >= query->settings.kql_per_token && !query->stopping)
+            continue;
+        if (best == query->queue_count || busy < fewest) {
+            best = i;
+            fewest = busy;
+        }
+    }
+    if (best == query->queue_count)
+        return false;
+    *out = query->queue[best];
+    query->queue_count--;
+    memmove(&query->queue[best], &query->queue[best + 1], (query->queue_count - best) * sizeof *query->queue);
+    worker->busy = true;
+    worker->asker = out->asker;
+    worker->asking = is_question(out->route);
+    metric_set(&queue_waiting, (int64_t)query->queue_count);
+    return true;
+}
+
 /* Goes on after `stopping` until the queue is empty: each exchange in it has to be answered by somebody. */
 static void *worker_run(void *context)
 {
     struct worker *worker = context;
     struct query *query = worker->query;
+    struct job job;
 
     pthread_mutex_lock(&query->lock);
     for (;;) {
-        while (!query->queue_count && !query->stopping)
-            pthread_cond_wait(&query->queued, &query->lock);
-        if (!query->queue_count)
+        bool taken = job_take(worker, &job);
+        if (!taken && query->stopping)
             break;
-        struct job job = query->queue[query->queue_first];
-        query->queue_first = (query->queue_first + 1) % QUEUE_MAX;
-        query->queue_count--;
-        metric_set(&queue_waiting, (int64_t)query->queue_count);
+        if (!taken) {
+            pthread_cond_wait(&query->queued, &query->lock);
+            continue;
+        }
         pthread_mutex_unlock(&query->lock);
         job_answer(worker, &job);
         pthread_mutex_lock(&query->lock);
+        worker->busy = false;
+        if (query->queue_count) /* what waited for this token may go on, with any worker */
+            pthread_cond_signal(&query->queued);
     }
     pthread_mutex_unlock(&query->lock);
     return NULL;
@@ -345,6 +433,14 @@ static void job_answer(struct worker *worker, const struct job *job)
         http_answer(job->exchange);
         return;
     }
+    if (clock_monotonic_ms() - job->queued_ms > QUEUE_WAIT_MAX_MS) {
+        reply.refused_code = 429;
+        problem_set(&why, STATUS_REJECT, "Too many requests are under way; try again.");
+        http_retry_after(job->exchange, 5);
+        refuse(job, &reply, STATUS_REJECT, &why);
+        http_answer(job->exchange);
+        return;
+    }
     http_reply_header(job->exchange, "X-Content-Type-Options", "nosniff");
     reply.body = http_reply_body(job->exchange, "application/json");
     enum status status = job_run(worker, job, &request, &reply, &why);
@@ -374,9 +470,10 @@ static enum status job_run(struct worker *worker, const struct job *job, struct 
         status = body_read(request, why);
     if (status)
         return status;
-    if (route->access != ROUTE_PLAIN)
+    if (route->access == ROUTE_READ || route->access == ROUTE_WRITE)
         return transaction_run(worker, job, request, reply, why);
-    request->db = worker->reader; /* for sign-in alone: outside a transaction it sees no workspace */
+    request->db = worker->reader; /* outside a transaction it sees no workspace */
+    request->admin = worker->admin;
     return route->handle(worker->query, request, reply, why);
 }
 
@@ -497,20 +594,41 @@ static enum status scope_set(struct request *request, const struct route *route,
     return status;
 }
 
+/* An error in the words of the API that was spoken to. */
+static void refuse_dialect(const struct job *job, const struct reply *reply, enum status status, const struct problem *why)
+{
+    unsigned code = reply->refused_code        ? reply->refused_code
+                    : status == STATUS_REJECT ? 400
+                    : status == STATUS_RETRY  ? 503
+                                              : 500;
+    bool kusto = job->route->access == ROUTE_KUSTO;
+    struct buf *body = http_reply_body(job->exchange, "application/json");
+    const char *message = status == STATUS_FAULT ? "Something is wrong on the server; its log says what." : why->text;
+
+    http_reply_error(job->exchange, code, "", "", 0, 0); /* whatever was begun is gone */
+    buf_clear(body);
+    refusal_of_request(body, kusto ? REFUSAL_KUSTO : REFUSAL_LOG_ANALYTICS, code, "", message);
+    if (status == STATUS_RETRY)
+        http_retry_after(job->exchange, 5);
+}
+
 static void refuse(const struct job *job, const struct reply *reply, enum status status, const struct problem *why)
 {
     static struct log_rate rate;
-    struct problem told;
+    struct problem told = *why;
 
-    http_reply_body(job->exchange, "application/json");
-    if (status == STATUS_REJECT && reply->refused_code) {
-        http_reply_error(job->exchange, reply->refused_code, reply->refused_name, why->text, 0, 0);
-        return;
-    }
     if (status != STATUS_REJECT)
         log_rated(&rate, status == STATUS_FAULT ? LOG_ERROR : LOG_WARN, "query.failed", "method=%s path=%s status=%s reason=\"%s\"",
                   job->route->method, job->route->path, status_name(status), why->text);
     if (status == STATUS_RETRY) /* where our database lives is nothing to tell */
         problem_set(&told, status, "The database is away or busy, or the question takes too long; try again.");
-    http_reply_status(job->exchange, status, status == STATUS_RETRY ? &told : why);
+    if (is_question(job->route)) {
+        refuse_dialect(job, reply, status, &told);
+        return;
+    }
+    http_reply_body(job->exchange, "application/json");
+    if (status == STATUS_REJECT && reply->refused_code)
+        http_reply_error(job->exchange, reply->refused_code, reply->refused_name ? reply->refused_name : "Busy", told.text, 0, 0);
+    else
+        http_reply_status(job->exchange, status, &told);
 }

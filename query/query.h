@@ -15,6 +15,8 @@ struct query_settings {
     int64_t query_workers;           /* requests answered side by side, one database connection each */
     int64_t query_connections_max;
     int64_t query_timeout_ms;
+    int64_t kql_timeout_ms, kql_rows_max, kql_bytes_max, kql_cost_max; /* of one question */
+    int64_t kql_per_token;           /* questions of one token side by side */
     const char *device_host_name;    /* what connection strings name: host[:port] */
 };
 extern const struct setting query_settings_table[];

@@ -6,11 +6,18 @@
 
 #include "runtime/clock.h"
 
+#define MEMORY_BYTES ((size_t)1024 * 1024) /* of an answer; the rest of it waits in a file */
+
 static void member_begin(struct reply *reply, const char *name);
 
 void reply_code(struct reply *reply, unsigned code)
 {
     http_code(reply->exchange, code);
+}
+
+enum status reply_flush(struct reply *reply, struct problem *why)
+{
+    return http_reply_spill(reply->exchange, MEMORY_BYTES, why);
 }
 
 void reply_open_object(struct reply *reply, const char *name)
@@ -125,14 +132,14 @@ enum status reply_refuse(struct reply *reply, struct problem *why, unsigned code
 }
 
 /* A member follows another one unless something was just opened: the last byte tells, since every value ends in a quote,
- * a digit, a letter or a closing bracket. */
+ * a digit, a letter or a closing bracket, and a name whose value is written by other hands in a colon. */
 static void member_begin(struct reply *reply, const char *name)
 {
     const struct buf *body = reply->body;
     char last = body->count ? body->bytes[body->count - 1] : '[';
 
     assert(!name || body->count);
-    if (body->count && last != '{' && last != '[')
+    if (body->count && last != '{' && last != '[' && last != ':')
         buf_byte(reply->body, ',');
     if (!name)
         return;

@@ -17,6 +17,8 @@ struct reply {
 };
 
 void reply_code(struct reply *reply, unsigned code);
+/* After each row of an answer that may be long: moves what has gathered out of memory. Statuses as http_reply_spill(). */
+MUST_CHECK enum status reply_flush(struct reply *reply, struct problem *why);
 void reply_open_object(struct reply *reply, const char *name);
 void reply_close_object(struct reply *reply);
 void reply_open_array(struct reply *reply, const char *name);

@@ -14,7 +14,8 @@ struct request {
     struct http_exchange *exchange;
     struct arena *arena;
     const struct caller *caller; /* NULL where no sign-in is needed */
-    struct db *db;               /* NULL on ROUTE_PLAIN routes */
+    struct db *db;               /* without a transaction where the handler makes its own */
+    struct db *admin;            /* of handlers that make their own transactions: as picket_admin */
     uint32_t timeout_ms;
     const char *scope; /* array literal of the workspaces it is about: a parameter of every statement */
     size_t scope_count;
@@ -66,6 +67,10 @@ const char *request_decimal(const struct request *request, int64_t number);
 
 /* What the role has, for its handlers. */
 struct console;
+struct catalogs;
+struct running;
+struct catalogs *query_catalogs_of(const struct query *query);
+struct running *query_running_of(const struct query *query);
 const struct query_settings *query_settings_of(const struct query *query);
 const struct secret_master *query_master_of(const struct query *query);
 struct sign_in *query_sign_in_of(const struct query *query);

@@ -170,6 +170,37 @@ static const struct {
                          ",\"created_at\":" TIME_SCHEMA)},
     {"WorkspaceNew", BODY("\"name\"", "\"name\":" TEXT_SCHEMA ",\"host_names\":" TEXTS_SCHEMA)},
     {"WorkspaceChange", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" WORKSPACE_LIMITS "}}"},
+    {"KqlQuestion", OBJECT("\"query\":" TEXT_SCHEMA ",\"timespan\":" NULLABLE("string") ",\"workspaces\":" TEXTS_SCHEMA)},
+    {"KqlAnswer", OBJECT("\"tables\":{\"type\":\"array\",\"items\":"
+                         OBJECT("\"name\":" TEXT_SCHEMA ",\"columns\":{\"type\":\"array\",\"items\":"
+                                OBJECT("\"name\":" TEXT_SCHEMA ",\"type\":" TEXT_SCHEMA) "},\"rows\":{\"type\":\"array\",\"items\":"
+                                "{\"type\":\"array\",\"items\":{}}}") "},\"render\":" ANY_OBJECT ",\"statistics\":" ANY_OBJECT
+                         ",\"error\":" ANY_OBJECT)},
+    {"KqlBatch", OBJECT("\"requests\":{\"type\":\"array\",\"maxItems\":100,\"items\":"
+                        OBJECT("\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"method\":" TEXT_SCHEMA ",\"path\":" TEXT_SCHEMA
+                               ",\"headers\":" ANY_OBJECT ",\"body\":" REFERENCE("KqlQuestion")) "}")},
+    {"KqlBatchAnswer", OBJECT("\"responses\":{\"type\":\"array\",\"items\":"
+                              OBJECT("\"id\":" TEXT_SCHEMA ",\"status\":" NUMBER_SCHEMA ",\"body\":" ANY_OBJECT) "}")},
+    {"KqlMetadata", OBJECT("\"tables\":{\"type\":\"array\",\"items\":" ANY_OBJECT "},\"functions\":{\"type\":\"array\",\"items\":" ANY_OBJECT
+                           "},\"workspaces\":{\"type\":\"array\",\"items\":" ANY_OBJECT "}")},
+    {"KustoRequest", OBJECT("\"db\":" TEXT_SCHEMA ",\"csl\":" TEXT_SCHEMA ",\"properties\":{}")},
+    {"KustoAnswer", OBJECT("\"Tables\":{\"type\":\"array\",\"items\":" ANY_OBJECT "},\"Exceptions\":" TEXTS_SCHEMA)},
+    {"KustoFrames", "{\"type\":\"array\",\"items\":" ANY_OBJECT "}"},
+    {"FunctionList", PAGE_OF("functions", REFERENCE("Function"))},
+    {"Function", OBJECT("\"name\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"parameters\":" TEXT_SCHEMA ",\"body\":" TEXT_SCHEMA
+                        ",\"folder\":" TEXT_SCHEMA ",\"description\":" TEXT_SCHEMA ",\"changed_at\":" TIME_SCHEMA)},
+    {"FunctionChange", BODY("\"body\"", "\"workspace\":" TEXT_SCHEMA ",\"parameters\":" TEXT_SCHEMA ",\"body\":" TEXT_SCHEMA
+                                        ",\"folder\":" TEXT_SCHEMA ",\"description\":" TEXT_SCHEMA)},
+    {"QueryList", PAGE_OF("queries", REFERENCE("Query"))},
+    {"Query", OBJECT("\"name\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"query\":" TEXT_SCHEMA ",\"description\":" TEXT_SCHEMA
+                     ",\"changed_at\":" TIME_SCHEMA)},
+    {"QueryChange", BODY("\"query\"", "\"workspace\":" TEXT_SCHEMA ",\"query\":" TEXT_SCHEMA ",\"description\":" TEXT_SCHEMA)},
+    {"TableList", PAGE_OF("tables", REFERENCE("Table"))},
+    {"Table", OBJECT("\"name\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"columns\":" TEXT_SCHEMA ",\"description\":" TEXT_SCHEMA
+                     ",\"changed_at\":" TIME_SCHEMA)},
+    {"TableChange", BODY("\"columns\"", "\"workspace\":" TEXT_SCHEMA ",\"columns\":" TEXT_SCHEMA ",\"description\":" TEXT_SCHEMA)},
+    {"TableRows", BODY("\"rows\"", "\"rows\":{\"type\":\"array\",\"maxItems\":1000,\"items\":" ANY_OBJECT "}")},
+    {"TableImported", OBJECT("\"name\":" TEXT_SCHEMA ",\"rows\":" NUMBER_SCHEMA)},
     {"AuditList", PAGE_OF("audit", OBJECT("\"id\":" NUMBER_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"at\":" TIME_SCHEMA
                                           ",\"actor\":" TEXT_SCHEMA ",\"action\":" TEXT_SCHEMA ",\"target\":" TEXT_SCHEMA
                                           ",\"details\":" ANY_OBJECT ",\"hash\":" TEXT_SCHEMA))},
@@ -204,6 +235,9 @@ static const struct {
     {"state", TEXT_SCHEMA, "Only those in this state."},
     {"severity", "{\"type\":\"string\",\"enum\":[\"Informational\",\"Low\",\"Medium\",\"High\"]}", "Only this severity."},
     {"rule", TEXT_SCHEMA, "Only those of this rule."},
+    {"query", TEXT_SCHEMA, "The KQL text."},
+    {"timespan", TEXT_SCHEMA, "ISO 8601: a duration back from now, start/end, start/duration or duration/end."},
+    {"workspaces", TEXT_SCHEMA, "Further workspaces whose rows count as well, commas between."},
     {"action", TEXT_SCHEMA, "Only this action, such as device.create."},
 };
 

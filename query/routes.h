@@ -7,6 +7,10 @@ enum route_access {
     ROUTE_PLAIN, /* no transaction */
     ROUTE_READ,  /* read only, as picket_query */
     ROUTE_WRITE, /* as picket_admin */
+    /* Questions: the handler makes its own transactions, errors have the shape of the API that it speaks, and of one token
+     * only so many are answered side by side. */
+    ROUTE_LOG_ANALYTICS,
+    ROUTE_KUSTO,
 };
 
 /* One row per method and path: what it needs, who answers, and what /openapi.json says of it. */
@@ -86,6 +90,25 @@ ROUTE_HANDLER(workspaces_list);
 ROUTE_HANDLER(workspaces_create);
 ROUTE_HANDLER(workspaces_change);
 ROUTE_HANDLER(audit_list);
+ROUTE_HANDLER(log_analytics_query);
+ROUTE_HANDLER(log_analytics_batch);
+ROUTE_HANDLER(log_analytics_metadata);
+ROUTE_HANDLER(kusto_query_v1);
+ROUTE_HANDLER(kusto_query_v2);
+ROUTE_HANDLER(kusto_command);
+ROUTE_HANDLER(kusto_authority);
+ROUTE_HANDLER(functions_list);
+ROUTE_HANDLER(functions_show);
+ROUTE_HANDLER(functions_put);
+ROUTE_HANDLER(functions_delete);
+ROUTE_HANDLER(queries_list);
+ROUTE_HANDLER(queries_show);
+ROUTE_HANDLER(queries_put);
+ROUTE_HANDLER(queries_delete);
+ROUTE_HANDLER(tables_list);
+ROUTE_HANDLER(tables_put);
+ROUTE_HANDLER(tables_delete);
+ROUTE_HANDLER(tables_import);
 ROUTE_HANDLER(status_show);
 ROUTE_HANDLER(health_show);
 ROUTE_HANDLER(ready_show);

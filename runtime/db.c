@@ -134,6 +134,58 @@ enum status db_query(struct db *db, const char *sql, const char *const *paramete
     return status;
 }
 
+/* Takes results until the last one. What comes behind a failure is thrown away. */
+static enum status rows_each(struct db *db, int64_t deadline_ms, db_row_sink *each, void *context, struct problem *why)
+{
+    enum status failure = STATUS_OK;
+    struct problem reason;
+    PGresult *result;
+
+    do {
+        result = NULL;
+        enum status status = result_wait(db, deadline_ms, &result, &reason);
+        if (status && !failure) {
+            failure = status;
+            *why = reason;
+        }
+        if (status && PQstatus(db->connection) == CONNECTION_OK)
+            (void)statement_give_up(db);
+        if (failure || !result) {
+            PQclear(result);
+        } else if (PQresultStatus(result) == PGRES_SINGLE_TUPLE) {
+            struct db_rows *row = db_rows_new(result);
+            failure = each(context, row, why);
+            db_rows_free(row);
+            if (failure) /* the caller's wish: what the server still sends is read away in there */
+                (void)statement_give_up(db);
+        } else {
+            failure = result_status(db, result, why);
+            PQclear(result);
+        }
+    } while (result && PQstatus(db->connection) == CONNECTION_OK);
+    return failure;
+}
+
+enum status db_each(struct db *db, const char *sql, const char *const *parameters, size_t count, uint32_t timeout_ms,
+                    db_row_sink *each, void *context, struct problem *why)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+
+    assert(db && sql && each && why && (count == 0 || parameters) && !db->copying && count <= INT16_MAX);
+
+    enum status status = connection_ready(db, deadline_ms, why);
+    if (status)
+        return status;
+    statement_begin(db);
+    if (!PQsendQueryParams(db->connection, sql, (int)count, NULL, parameters, NULL, NULL, 0) ||
+        !PQsetSingleRowMode(db->connection))
+        status = db_message(why, STATUS_RETRY, PQerrorMessage(db->connection));
+    else
+        status = rows_each(db, deadline_ms, each, context, why);
+    statement_end(db);
+    return status;
+}
+
 enum status db_script(struct db *db, const char *sql, uint32_t timeout_ms, struct problem *why)
 {
     int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;

@@ -28,6 +28,13 @@ void db_close(struct db *take_db);
 MUST_CHECK enum status db_query(struct db *db, const char *sql, const char *const *parameters, size_t count,
                                 uint32_t timeout_ms, struct db_rows **out, struct problem *why);
 
+/* As db_query(), but hands over one row after another while the server makes them, so that any number fits in memory.
+ * `each` may end the statement by a status other than STATUS_OK, which is then returned with its `why`; the server is told
+ * to stop. `row` has exactly one row, borrowed for the call. */
+typedef enum status db_row_sink(void *context, const struct db_rows *row, struct problem *why);
+MUST_CHECK enum status db_each(struct db *db, const char *sql, const char *const *parameters, size_t count,
+                               uint32_t timeout_ms, db_row_sink *each, void *context, struct problem *why);
+
 /* Many statements in one text, without parameters: migrations. Statuses as db_query(). Without BEGIN inside it is one
  * transaction, as the simple protocol has it. */
 MUST_CHECK enum status db_script(struct db *db, const char *sql, uint32_t timeout_ms, struct problem *why);

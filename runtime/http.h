@@ -35,6 +35,7 @@ struct http_server_settings {
     uint16_t port;       /* 0: any free one, see http_server_port() */
     const char *tls_certificate_file, *tls_key_file; /* PEM; both NULL: plain HTTP */
     bool ask_client_certificate; /* without insisting, and none is judged: see http_client_chain() */
+    bool watch_clients; /* so that http_client_left() may be asked; a file descriptor more for each request under way */
     unsigned threads;
     unsigned connections_max, connections_per_address_max; /* 0: no limit for the second */
     uint32_t request_timeout_ms, answer_timeout_ms;
@@ -88,6 +89,10 @@ void http_on_end(struct http_exchange *exchange, void (*end)(void *context, void
 void http_code(struct http_exchange *exchange, unsigned code);
 void http_reply_header(struct http_exchange *exchange, const char *name, const char *value); /* copied */
 struct buf *http_reply_body(struct http_exchange *exchange, const char *content_type);       /* static string */
+/* Moves what the body has into a temporary file once it is more than `keep_bytes`, so that an answer of any length takes
+ * little memory, its code may still change, and a slow client holds nothing but that file. STATUS_RETRY: no room on the disk
+ * ($TMPDIR, else /var/tmp). */
+MUST_CHECK enum status http_reply_spill(struct http_exchange *exchange, size_t keep_bytes, struct problem *why);
 /* {"error":{"code","message"}}, with line and column when line > 0. Replaces a body begun before. */
 void http_reply_error(struct http_exchange *exchange, unsigned code, const char *name, const char *message,
                       unsigned line, unsigned column);
@@ -106,6 +111,10 @@ struct http_tunnel;
 typedef void (*http_upgrade_open)(void *user, struct http_tunnel *tunnel, int fd, struct text early);
 void http_upgrade(struct http_exchange *take_exchange, const char *protocol, http_upgrade_open open, void *user);
 void http_tunnel_close(struct http_tunnel *take_tunnel);
+
+/* Whether the client has closed its connection, as far as can be seen. The handler's thread, or another one while the handler
+ * waits for it; only of a server with `watch_clients`. */
+bool http_client_left(const struct http_exchange *exchange);
 
 /* A client that will answer later takes a reference where http_answer() may come after the deadline: a handler has
  * one until it answers, so nothing more is needed. True when the deadline has answered already: skip costly work. */

@@ -1,8 +1,11 @@
 #include "runtime/http_exchange.h"
 
 #include <assert.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define HTTP_REPLY_BYTES_MAX ((size_t)256 << 20) /* pages are limited by those who write them; this is the last wall */
 #define HTTP_MEMORY_KEPT_BYTES 16384             /* body and reply room that a spare exchange keeps */
@@ -20,6 +23,7 @@ struct http_exchange *http_exchange_new(struct http_server *server)
         abort();
     exchange->server = server;
     exchange->headers_end = &exchange->headers;
+    exchange->spill_fd = exchange->client_fd = -1;
     arena_init(&exchange->arena);
     buf_init(&exchange->reply, HTTP_REPLY_BYTES_MAX);
     return exchange;
@@ -30,6 +34,10 @@ void http_exchange_clear(struct http_exchange *exchange)
     if (exchange->end)
         exchange->end(exchange->server->settings.context, exchange->user);
     http_exchange_body_drop(exchange);
+    http_reply_unspill(exchange);
+    if (exchange->client_fd >= 0)
+        close(exchange->client_fd);
+    exchange->client_fd = -1;
     if (exchange->reply.room > HTTP_MEMORY_KEPT_BYTES) {
         buf_done(&exchange->reply);
         buf_init(&exchange->reply, HTTP_REPLY_BYTES_MAX);
@@ -165,6 +173,13 @@ bool http_abandoned(const struct http_exchange *exchange)
     return state == HTTP_ABANDONED || state == HTTP_LEFT;
 }
 
+bool http_client_left(const struct http_exchange *exchange)
+{
+    struct pollfd poll_fd = {.fd = exchange->client_fd, .events = POLLRDHUP};
+
+    return exchange->client_fd >= 0 && poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 struct text http_method(const struct http_exchange *exchange)
 {
     return exchange->method;
@@ -269,12 +284,47 @@ struct buf *http_reply_body(struct http_exchange *exchange, const char *content_
     return &exchange->reply;
 }
 
+static int spill_open(void)
+{
+    const char *folder = getenv("TMPDIR");
+
+    return open(folder && *folder ? folder : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+enum status http_reply_spill(struct http_exchange *exchange, size_t keep_bytes, struct problem *why)
+{
+    struct buf *body = &exchange->reply;
+
+    if (body->count <= keep_bytes)
+        return STATUS_OK;
+    if (exchange->spill_fd < 0)
+        exchange->spill_fd = spill_open();
+    for (size_t at = 0; at < body->count;) {
+        ssize_t written = exchange->spill_fd < 0 ? -1 : write(exchange->spill_fd, body->bytes + at, body->count - at);
+        if (written < 0)
+            return problem_set(why, STATUS_RETRY, "no room for a long answer in a temporary file: %m");
+        at += (size_t)written;
+        exchange->spilled += (size_t)written;
+    }
+    buf_clear(body);
+    return STATUS_OK;
+}
+
+void http_reply_unspill(struct http_exchange *exchange)
+{
+    if (exchange->spill_fd >= 0)
+        close(exchange->spill_fd);
+    exchange->spill_fd = -1;
+    exchange->spilled = 0;
+}
+
 void http_reply_error(struct http_exchange *exchange, unsigned code, const char *name, const char *message,
                       unsigned line, unsigned column)
 {
     struct buf *body = http_reply_body(exchange, "application/json");
 
     exchange->code = code;
+    http_reply_unspill(exchange);
     buf_clear(body);
     buf_string(body, "{\"error\":{\"code\":");
     buf_json_string(body, text_of(name));

@@ -61,6 +61,9 @@ struct http_exchange {
     unsigned code;
     struct http_reply_header *headers, **headers_end;
     struct buf reply;
+    int spill_fd; /* the file that has what came before `reply`; -1: none */
+    size_t spilled;
+    int client_fd; /* its socket, to see it leave: a number of our own, since MHD closes the other; -1: not watched */
     const char *content_type;
 
     http_upgrade_open upgrade_open; /* NULL: it stays HTTP */
@@ -154,6 +157,7 @@ void http_exchange_free(struct http_exchange *take_exchange);
 /* Appends to the body. STATUS_REJECT: over the server's limit. STATUS_RETRY: over the budget of all bodies. */
 MUST_CHECK enum status http_exchange_body_add(struct http_exchange *exchange, const char *bytes, size_t count);
 void http_exchange_body_drop(struct http_exchange *exchange); /* and gives its budget back */
+void http_reply_unspill(struct http_exchange *exchange); /* forgets the file */
 void http_server_release(struct http_server *server);
 
 /* http_serve.c: what libmicrohttpd calls, with the server as `context`. */

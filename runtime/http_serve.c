@@ -1,6 +1,7 @@
 #include "runtime/http_exchange.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -198,6 +199,8 @@ static enum MHD_Result request_whole(struct http_exchange *exchange)
     if (exchange->refused)
         return reply_queue(exchange);
     atomic_store_explicit(&connection_of(exchange->mhd)->receiving, false, memory_order_relaxed);
+    if (settings->watch_clients)
+        exchange->client_fd = fcntl(connection_of(exchange->mhd)->fd, F_DUPFD_CLOEXEC, 0);
     atomic_store(&exchange->state, HTTP_HANDLING);
     if (settings->dispatch)
         settings->dispatch(settings->context, exchange, exchange->route);
@@ -382,25 +385,39 @@ static bool code_has_body(unsigned code)
     return code >= 200 && code != 204 && code != 304;
 }
 
+/* What lies in memory, or in a file; MHD closes that. */
+static struct MHD_Response *body_response(struct http_exchange *exchange)
+{
+    bool bodily = code_has_body(exchange->code);
+    union {
+        const char *bytes;
+        void *memory; /* MHD only reads what is persistent */
+    } body = {bodily && exchange->reply.count ? exchange->reply.bytes : ""};
+
+    if (!bodily || exchange->spill_fd < 0)
+        return MHD_create_response_from_buffer(bodily ? exchange->reply.count : 0, body.memory, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = MHD_create_response_from_fd64(exchange->spilled, exchange->spill_fd);
+    if (response)
+        exchange->spill_fd = -1;
+    return response;
+}
+
 static enum MHD_Result reply_queue(struct http_exchange *exchange)
 {
     struct http_server *server = exchange->server;
 
     atomic_store_explicit(&connection_of(exchange->mhd)->receiving, false, memory_order_relaxed);
+    struct problem why;
+
     if (buf_failed(&exchange->reply))
         http_reply_error(exchange, 500, "InternalError", "The answer became too long.", 0, 0);
+    else if (exchange->spill_fd >= 0 && http_reply_spill(exchange, 0, &why))
+        http_reply_error(exchange, 503, "Unavailable", "There is no room for the answer.", 0, 0);
+    bool bodily = exchange->reply.count || exchange->spilled;
     if (!exchange->code)
-        exchange->code = exchange->reply.count ? 200 : 204;
-
-    bool bodily = code_has_body(exchange->code) && exchange->reply.count;
-    union {
-        const char *bytes;
-        void *memory; /* MHD only reads what is persistent */
-    } body = {bodily ? exchange->reply.bytes : ""};
-    struct MHD_Response *response =
-        exchange->upgrade_open
-            ? http_upgrade_response(exchange)
-            : MHD_create_response_from_buffer(bodily ? exchange->reply.count : 0, body.memory, MHD_RESPMEM_PERSISTENT);
+        exchange->code = bodily ? 200 : 204;
+    bodily = bodily && code_has_body(exchange->code);
+    struct MHD_Response *response = exchange->upgrade_open ? http_upgrade_response(exchange) : body_response(exchange);
     if (!response)
         return MHD_NO;
     if (bodily && exchange->content_type)

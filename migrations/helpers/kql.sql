@@ -152,6 +152,10 @@ CREATE OR REPLACE FUNCTION kql.of_unix(x float8, scale numeric) RETURNS bigint L
 $$ SELECT kql.in_time(621355968000000000 + kql.to_long(trunc(kql.to_decimal(x) * scale))) $$;
 CREATE OR REPLACE FUNCTION kql.ticks(t timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT (extract(epoch FROM t) * 10000000)::bigint + 621355968000000000 $$;
+CREATE OR REPLACE FUNCTION kql.moment_below(t bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT (timestamp '0001-01-01' + make_interval(days => (t / 864000000000)::int) + (t % 864000000000 / 10) * interval '1 microsecond') AT TIME ZONE 'UTC' $$;
+CREATE OR REPLACE FUNCTION kql.moment_above(t bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.moment_below(t + CASE WHEN t % 10 = 0 THEN 0 ELSE 10 END) $$;
 CREATE OR REPLACE FUNCTION kql.parse_json(x text) RETURNS json LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
 $$ BEGIN
     IF x ~ '^\s*$' THEN RETURN NULL; END IF;

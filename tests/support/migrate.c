@@ -15,6 +15,7 @@ static int script_wanted(const struct dirent *entry);
 static enum status script_read(const char *path, char **out, struct problem *why);
 static enum status script_run(PGconn *connection, const char *path, struct problem *why);
 static enum status number_write(PGconn *connection, const char *path, struct problem *why);
+static enum status helpers_load(PGconn *connection, const char *folder, struct problem *why);
 static enum status statement_run(PGconn *connection, const char *sql, struct problem *why);
 
 enum status migrate_all(const char *conninfo, struct problem *why)
@@ -38,6 +39,8 @@ enum status migrate_all(const char *conninfo, struct problem *why)
         free(entries[i]);
     }
     free(entries);
+    if (!status)
+        status = helpers_load(connection, folder, why);
     PQfinish(connection);
     return status;
 }
@@ -78,6 +81,24 @@ static enum status script_run(PGconn *connection, const char *path, struct probl
         status = statement_run(connection, "COMMIT", why);
     if (status)
         problem_prefix(why, "%s", path);
+    free(text);
+    return status;
+}
+
+/* The functions that compiled KQL calls. */
+static enum status helpers_load(PGconn *connection, const char *folder, struct problem *why)
+{
+    char path[2 * PATH_SIZE];
+    char *text = NULL;
+
+    snprintf(path, sizeof path, "%s/helpers/kql.sql", folder);
+    enum status status = script_read(path, &text, why);
+    if (!status)
+        status = statement_run(connection, "SET ROLE picket_owner", why);
+    if (!status)
+        status = statement_run(connection, text, why);
+    if (!status)
+        status = statement_run(connection, "RESET ROLE", why);
     free(text);
     return status;
 }
