@@ -106,7 +106,7 @@ struct bound_leg {
 struct bound_shared {
     struct bound_shared *next;
     struct bound_rows *rows;
-    unsigned number;
+    unsigned number, marked; /* the second is the emitter's */
     bool once; /* computed once, also where it is read once: materialize(), rand() */
 };
 
@@ -136,6 +136,7 @@ struct bound_query {
     struct bound_rows *rows;
     const struct kql_operator *render; /* NULL: not said */
     struct bound_shared *shared;       /* in the order in which they may be computed */
+    uint32_t ids;                      /* of columns, from 1; both of the first result */
 };
 
 #endif

@@ -11,7 +11,13 @@ struct emitter {
     struct buf out;
     struct kql_parameter_value *parameters;
     unsigned parameter_count, parameter_room, tables;
+    uint64_t *used; /* a bit for each column's id */
+    unsigned pass, *passes; /* of looking for those; `passes` counts them over all results of a query */
 };
+
+/* emit_used.c */
+void emit_mark_used(struct emitter *emitter, const struct bound_query *query);
+bool emit_is_used(const struct emitter *emitter, const struct bound_column *column);
 
 /* emit_value.c. `filters`: only whether it is true counts, so that a null may do for false. */
 void emit_value(struct emitter *emitter, const struct bound_value *value, bool filters);

@@ -22,6 +22,8 @@ static void emit_definitions(struct emitter *emitter, const struct bound_definit
                              const char *before)
 {
     for (; definition; definition = definition->next) {
+        if (!emit_is_used(emitter, definition->column))
+            continue;
         buf_string(&emitter->out, before);
         emit_definition(emitter, definition);
         before = ", ";
@@ -48,13 +50,17 @@ static void emit_table(struct emitter *emitter, const struct bound_rows *rows)
 {
     const struct catalog_table *table = rows->table;
 
-    buf_string(&emitter->out, "SELECT ");
+    const char *before = "SELECT ";
+
     for (unsigned i = 0; i < rows->count; i++) {
-        buf_string(&emitter->out, i ? ", " : "");
+        if (!emit_is_used(emitter, rows->columns[i]))
+            continue;
+        buf_string(&emitter->out, before);
         emit_name(emitter, table->columns[i].sql, table->columns[i].name);
         buf_format(&emitter->out, " AS c%u", rows->columns[i]->id);
+        before = ", ";
     }
-    buf_string(&emitter->out, " FROM ");
+    buf_format(&emitter->out, "%s FROM ", before[0] == 'S' ? "SELECT 0 AS c0" : "");
     emit_name(emitter, table->sql, table->name);
     buf_format(&emitter->out, " t%u", ++emitter->tables);
 }
@@ -210,9 +216,11 @@ static void emit_join(struct emitter *emitter, const struct bound_rows *rows)
 static void emit_union(struct emitter *emitter, const struct bound_rows *rows)
 {
     for (const struct bound_leg *leg = rows->legs; leg; leg = leg->next) {
-        buf_string(&emitter->out, leg == rows->legs ? "SELECT " : " UNION ALL SELECT ");
+        buf_string(&emitter->out, leg == rows->legs ? "SELECT 0 AS c0" : " UNION ALL SELECT 0");
         for (unsigned i = 0; i < rows->count; i++) {
-            buf_string(&emitter->out, i ? ", " : "");
+            if (!emit_is_used(emitter, rows->columns[i]))
+                continue;
+            buf_string(&emitter->out, ", ");
             if (leg->values[i])
                 emit_value(emitter, leg->values[i], false);
             else if (rows->columns[i]->storage == KQL_TIMESTAMPTZ)
@@ -248,8 +256,8 @@ static void emit_elements(struct emitter *emitter, const struct bound_rows *rows
 
 static void emit_shared(struct emitter *emitter, const struct bound_rows *rows)
 {
-    buf_string(&emitter->out, "SELECT ");
-    emit_definitions(emitter, rows->definitions, "");
+    buf_string(&emitter->out, "SELECT 0 AS c0");
+    emit_definitions(emitter, rows->definitions, ", ");
     if (rows->shared->once)
         buf_format(&emitter->out, " FROM s%u t%u", rows->shared->number, ++emitter->tables);
     else

@@ -13,29 +13,38 @@ enum status kql_bind(struct text source, const struct catalog *catalog, const st
         return STATUS_REJECT;
     binder.shared_end = &binder.shared;
     *out = bind_queries(&binder, ARENA_NEW(arena, struct scope), statements);
-    if (*out)
+    if (*out) {
         (*out)->shared = binder.shared;
+        (*out)->ids = binder.ids;
+    }
     return binder_failed(&binder) ? STATUS_REJECT : STATUS_OK;
 }
 
 static void emit_shared_rows(struct emitter *emitter, const struct bound_shared *shared)
 {
-    for (const char *before = "WITH "; shared; shared = shared->next, before = "), ") {
+    const char *before = "WITH ";
+
+    for (; shared; shared = shared->next) {
+        if (!shared->marked)
+            continue; /* this result does not read it */
         buf_format(&emitter->out, "%ss%u AS MATERIALIZED (", before, shared->number);
         emit_rows(emitter, shared->rows);
-        if (!shared->next)
-            buf_string(&emitter->out, ") ");
+        before = "), ";
     }
+    if (before[0] == ')')
+        buf_string(&emitter->out, ") ");
 }
 
-static struct kql_sql *emit_query(const struct bound_query *query, const struct bound_shared *shared,
+static struct kql_sql *emit_query(const struct bound_query *query, const struct bound_query *first, unsigned *passes,
                                   const char *helpers, struct arena *arena, struct kql_diagnostic *wrong)
 {
-    struct emitter emitter = {.helpers = helpers, .arena = arena};
+    struct emitter emitter = {.helpers = helpers, .arena = arena, .passes = passes};
     struct kql_sql *statement = ARENA_NEW(arena, struct kql_sql);
 
     buf_init(&emitter.out, KQL_SQL_BYTES_MAX);
-    emit_shared_rows(&emitter, shared);
+    emitter.used = ARENA_ARRAY(arena, uint64_t, first->ids / 64 + 1);
+    emit_mark_used(&emitter, query);
+    emit_shared_rows(&emitter, first->shared);
     buf_string(&emitter.out, "SELECT ");
     for (unsigned i = 0; i < query->rows->count; i++) {
         struct bound_value column = {
@@ -63,11 +72,11 @@ static struct kql_sql *emit_query(const struct bound_query *query, const struct 
 enum status kql_emit(const struct bound_query *queries, const char *helpers, struct arena *arena,
                      struct kql_sql **out, struct kql_diagnostic *wrong)
 {
-    const struct bound_shared *shared = queries->shared;
+    unsigned passes = 0;
 
     *wrong = (struct kql_diagnostic){0};
     for (const struct bound_query *query = queries; query && !wrong->code;
          query = query->next, out = &(*out)->next)
-        *out = emit_query(query, shared, helpers, arena, wrong);
+        *out = emit_query(query, queries, &passes, helpers, arena, wrong);
     return wrong->code ? STATUS_REJECT : STATUS_OK;
 }
