@@ -157,7 +157,7 @@ struct bound_rows *bind_partition(struct binder *binder, const struct scope *sco
         return binder_wrong(binder, "unsupported.partition", operator->pipeline->place,
                             "a part that names its rows itself is not supported");
     key = column_new(binder, by->name, by->type);
-    keys->count = 0;
+    rows_clear(keys);
     keys->order = NULL;
     rows_define(binder, keys, key, value_of_column(binder, by, operator->place));
     rows_show(binder, keys, key);

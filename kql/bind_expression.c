@@ -81,7 +81,7 @@ static struct bound_column *scope_column(const struct scope *scope, struct text 
 
     while (scope && !scope->rows)
         scope = scope->outer;
-    column = scope ? rows_column(scope->rows, name) : NULL;
+    column = scope ? rows_known(scope->rows, name) : NULL;
     /* Hunting queries call it Timestamp. */
     if (!column && scope && text_equal(name, TEXT("Timestamp")))
         column = rows_column(scope->rows, TEXT("TimeGenerated"));

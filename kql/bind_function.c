@@ -315,7 +315,7 @@ static struct bound_value *special_column_ifexists(struct binder *binder, const 
         return NULL;
     while (here && !here->rows)
         here = here->outer;
-    column = here ? rows_column(here->rows, name) : NULL;
+    column = here ? rows_known(here->rows, name) : NULL;
     return column ? value_of_column(binder, column, call->place)
                   : bind_value(binder, scope, call->items->next);
 }

@@ -1,5 +1,7 @@
 #include "kql/binder.h"
 
+#include <stdlib.h>
+
 /* Rows beside rows, and rows below rows. */
 
 static const struct {
@@ -195,7 +197,7 @@ static struct bound_rows *joined(struct join *join, enum join_kind kind, struct 
     rows->join.kind = kind;
     rows->order = NULL;
     rows->serialized = false;
-    rows->count = 0;
+    rows_clear(rows);
     return rows_new(join->binder, ROWS_EXTEND, rows, place);
 }
 
@@ -252,13 +254,19 @@ struct bound_rows *bind_lookup(struct binder *binder, const struct scope *scope,
 
 /* ---- union ---- */
 
+struct empty_table {
+    struct empty_table *next;
+    const struct catalog_table *table;
+};
+
 struct union_ {
     struct binder *binder;
+    struct empty_table *empties;
     struct bound_rows *rows; /* its columns are those of the union */
     struct bound_leg **end;
     struct text *sources;
     unsigned count, room;
-    bool fuzzy;
+    bool fuzzy, tables; /* the second: one of its legs is a table of the catalog */
 };
 
 static void add_leg(struct union_ *all, struct bound_rows *rows, struct text source)
@@ -274,8 +282,53 @@ static void add_leg(struct union_ *all, struct bound_rows *rows, struct text sou
     }
     *all->end = ARENA_NEW(binder->arena, struct bound_leg);
     (*all->end)->rows = rows;
+    all->tables |= rows->unshown != NULL;
     all->end = &(*all->end)->next;
     all->sources[all->count++] = source;
+}
+
+/* A table without rows that a star means: its columns may be named, and are not shown. */
+static void add_empty(struct union_ *all, const struct catalog_table *table)
+{
+    struct empty_table *empty = ARENA_NEW(all->binder->arena, struct empty_table);
+
+    *empty = (struct empty_table){all->empties, table};
+    all->empties = empty;
+}
+
+struct named_column {
+    struct text name;
+    enum kql_type type;
+    bool shown;
+};
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct named_column *a = left, *b = right;
+    int order = text_compare(a->name, b->name);
+
+    return order ? order : b->shown - a->shown;
+}
+
+/* The same names stand in most of the tables: sorted, with those that are shown first, each is looked at once. */
+static struct bound_rows *with_empties(struct union_ *all, struct bound_rows *rows)
+{
+    struct named_column *columns;
+    size_t count = rows->count, at = 0;
+
+    for (const struct empty_table *empty = all->empties; empty; empty = empty->next)
+        count += empty->table->count;
+    columns = ARENA_ARRAY(all->binder->arena, struct named_column, count);
+    for (unsigned i = 0; i < rows->count; i++)
+        columns[at++] = (struct named_column){rows->columns[i]->name, rows->columns[i]->type, true};
+    for (const struct empty_table *empty = all->empties; empty; empty = empty->next)
+        for (size_t i = 0; i < empty->table->count; i++)
+            columns[at++] = (struct named_column){empty->table->columns[i].name, empty->table->columns[i].type, false};
+    qsort(columns, count, sizeof *columns, compare_names);
+    for (size_t i = 0; i < count; i++)
+        if (!columns[i].shown && (!i || !text_equal(columns[i].name, columns[i - 1].name)))
+            rows = rows_hide(all->binder, rows, columns[i].name, columns[i].type);
+    return rows;
 }
 
 /* A leg that names nothing known is left out where the union is fuzzy. */
@@ -292,7 +345,10 @@ static bool add_expression(struct union_ *all, const struct scope *scope, const 
             const struct catalog_table *table = catalog_table_at(binder->catalog, i);
             if (!name_matches(table->name, name) || ++count == 0)
                 continue;
-            add_leg(all, rows_of_table(binder, table, item->place), table->name);
+            if (table->empty)
+                add_empty(all, table);
+            else
+                add_leg(all, rows_of_table(binder, table, item->place), table->name);
         }
         if (!count && !all->fuzzy)
             binder_wrong(binder, "semantic.unknown_table", item->place, "there is no table %.*s",
@@ -423,5 +479,9 @@ struct bound_rows *bind_union(struct binder *binder, const struct scope *scope,
     if (!all.count)
         return binder_wrong(binder, "semantic.unknown_table", operator->place,
                             "none of what is put together is there");
-    return union_rows(binder, all.rows, source_name, all.sources, text_equal(kind, TEXT("inner")));
+    struct bound_rows *rows =
+        union_rows(binder, all.rows, source_name, all.sources, text_equal(kind, TEXT("inner")));
+    if (all.empties)
+        rows = with_empties(&all, rows);
+    return all.tables ? rows_with_standard(binder, rows) : rows;
 }

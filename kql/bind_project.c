@@ -112,7 +112,7 @@ struct bound_rows *bind_project(struct binder *binder, const struct scope *scope
     struct bound_value *value;
     struct text name;
 
-    rows->count = 0;
+    rows_clear(rows);
     for (const struct kql_expression *item = operator->items; item; item = item->next) {
         if (item->kind == KQL_REFERENCE && text_find(item->name.text, '*') < item->name.text.count) {
             for (unsigned i = 0; i < input->count; i++)
@@ -189,7 +189,7 @@ static struct bound_rows *seen_if(struct binder *binder, const struct kql_operat
 
     if (!all_exist(binder, input, operator->items))
         return NULL;
-    rows->count = 0;
+    rows_clear(rows);
     for (unsigned i = 0; i < input->count; i++)
         if (said(operator->items, input->columns[i]->name) == wanted)
             rows_show(binder, rows, input->columns[i]);
@@ -316,7 +316,7 @@ struct bound_rows *bind_project_reorder(struct binder *binder, const struct scop
     (void)scope;
     if (!all_exist(binder, input, operator->items))
         return NULL;
-    rows->count = 0;
+    rows_clear(rows);
     for (const struct kql_expression *item = operator->items; item; item = item->next)
         show_said(binder, input, operator->items, item, rows);
     for (unsigned i = 0; i < input->count; i++)

@@ -100,6 +100,23 @@ static struct bound_rows *within_time(struct binder *binder, struct bound_rows *
     return filter;
 }
 
+/* What every table of a workspace has beside its own columns. */
+struct bound_rows *rows_with_standard(struct binder *binder, struct bound_rows *rows)
+{
+    static const struct {
+        const char *name;
+        enum kql_type type;
+    } standard[] = {
+        {"TenantId", TYPE_STRING},        {"Type", TYPE_STRING},         {"SourceSystem", TYPE_STRING},
+        {"_ItemId", TYPE_STRING},         {"_ResourceId", TYPE_STRING},  {"_SubscriptionId", TYPE_STRING},
+        {"_BilledSize", TYPE_REAL},       {"_IsBillable", TYPE_STRING},  {"_TimeReceived", TYPE_DATETIME},
+    };
+
+    for (size_t i = 0; i < sizeof standard / sizeof *standard; i++)
+        rows = rows_with_unshown(binder, rows, text_of(standard[i].name), standard[i].type);
+    return rows;
+}
+
 /* Only the rows of these workspaces. A table without such a column has none at all. */
 static struct bound_rows *within_workspaces(struct binder *binder, struct bound_rows *rows,
                                             const struct kql_named *workspaces, unsigned count)
@@ -133,7 +150,8 @@ static struct bound_rows *rows_of_catalog(struct binder *binder, const struct ca
         rows->columns[i] = column_new(binder, table->columns[i].name, table->columns[i].type);
         rows->columns[i]->storage = table->columns[i].storage;
     }
-    return within_time(binder, rows);
+    rows = within_time(binder, rows);
+    return rows_column(rows, TEXT("TimeGenerated")) ? rows_with_standard(binder, rows) : rows;
 }
 
 struct bound_rows *rows_of_table(struct binder *binder, const struct catalog_table *table,
@@ -157,6 +175,16 @@ struct bound_shared *rows_share(struct binder *binder, struct bound_rows *rows, 
     return shared;
 }
 
+static struct bound_column *unshown_copy(struct binder *binder, struct bound_rows *rows, const struct bound_column *old)
+{
+    struct bound_definition *unshown = ARENA_NEW(binder->arena, struct bound_definition);
+
+    *unshown = (struct bound_definition){rows->unshown, column_new(binder, old->name, old->type), NULL};
+    unshown->column->storage = old->storage;
+    rows->unshown = unshown;
+    return unshown->column;
+}
+
 /* Columns of their own, so that the same rows may stand on both sides of a join. */
 struct bound_rows *rows_of_shared(struct binder *binder, struct bound_shared *shared, struct kql_place place)
 {
@@ -172,6 +200,9 @@ struct bound_rows *rows_of_shared(struct binder *binder, struct bound_shared *sh
         rows_define(binder, rows, column, value_of_column(binder, old, place));
         rows_show(binder, rows, column);
     }
+    for (const struct bound_definition *unshown = shared->rows->unshown; unshown; unshown = unshown->next)
+        rows_define(binder, rows, unshown_copy(binder, rows, unshown->column),
+                    value_of_column(binder, unshown->column, place));
     for (const struct bound_order *order = shared->rows->order; order; order = order->next) {
         struct bound_column *column = column_new(binder, order->column->name, order->column->type);
         column->storage = order->column->storage;

@@ -30,7 +30,7 @@ static struct bound_value *outermost(struct series *series, const char *sql)
     struct bound_value *scalar = value_new(binder, BOUND_SCALAR, series->type, series->at->place);
 
     rows->order = NULL;
-    rows->count = 0;
+    rows_clear(rows);
     scalar->column = column_new(binder, TEXT("outermost"), series->type);
     rows->aggregates = ARENA_NEW(binder->arena, struct bound_definition);
     rows->aggregates->column = scalar->column;
@@ -179,7 +179,7 @@ struct bound_rows *bind_make_series(struct binder *binder, const struct scope *s
         return NULL;
     by_slot = rows_new(binder, ROWS_GROUP, on_axis(&series, &slot), operator->place);
     by_slot->order = NULL;
-    by_slot->count = 0;
+    rows_clear(by_slot);
     by_key = rows_new(binder, ROWS_GROUP, by_slot, operator->place);
     struct scope here = scope_of(scope, by_slot->input);
     for (const struct kql_expression *by = operator->by; by; by = by->next) {

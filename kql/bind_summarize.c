@@ -18,7 +18,7 @@ static bool group_open(struct grouping *grouping, struct binder *binder, const s
     struct text name;
 
     *grouping = (struct grouping){binder, scope, input, rows, &rows->aggregates};
-    rows->count = 0;
+    rows_clear(rows);
     rows->order = NULL;
     rows->serialized = false;
     for (; by; by = by->next) {
@@ -362,7 +362,7 @@ static struct bound_rows *distinct_rows(struct binder *binder, struct bound_rows
 
     groups->order = NULL;
     groups->serialized = false;
-    groups->count = 0;
+    rows_clear(groups);
     rows = rows_new(binder, ROWS_EXTEND, groups, place);
     for (unsigned i = 0; i < count; i++) {
         bool dynamic = values[i]->type == TYPE_DYNAMIC;

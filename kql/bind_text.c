@@ -111,28 +111,38 @@ static struct bound_value *value_has(struct binder *binder, struct bound_value *
     return value_has_word(binder, text_of(word), value->place, sides);
 }
 
-/* All columns as one text, with what is no letter or digit between them. */
-static struct bound_value *all_columns(struct binder *binder, const struct bound_rows *rows,
-                                       struct kql_place place)
-{
-    struct bound_value **texts = ARENA_ARRAY(binder->arena, struct bound_value *, rows->count);
+#define TEXTS_MAX 90 /* PostgreSQL's functions take a hundred arguments */
 
-    for (unsigned i = 0; i < rows->count; i++)
-        if (!(texts[i] =
-                  value_convert(binder, value_of_column(binder, rows->columns[i], place), TYPE_STRING)))
-            return NULL;
-    return rows->count
-               ? value_call(binder, "!concat_ws(E'\\x01', %*)", TYPE_STRING, place, texts, rows->count)
-               : value_text(binder, TEXT(""), place);
+static struct bound_value *joined_texts(struct binder *binder, struct bound_value **texts, unsigned count,
+                                        struct kql_place place)
+{
+    return value_call(binder, "!concat_ws(E'\\x01', %*)", TYPE_STRING, place, texts, count);
 }
 
-struct bound_value *value_any_column(struct binder *binder, const struct bound_rows *rows, const char *word,
-                                     struct text term, bool exact, struct kql_place place)
+/* All columns as one text, with what is no letter or digit between them. */
+struct bound_value *value_all_columns(struct binder *binder, const struct bound_rows *rows, struct kql_place place)
 {
-    struct bound_value *all = all_columns(binder, rows, place);
+    struct bound_value **texts = ARENA_ARRAY(binder->arena, struct bound_value *, rows->count + 1);
+    unsigned count = 0, first = 0;
 
-    return all ? value_has(binder, all, exact ? arena_format(binder->arena, "%s_cs", word) : word, term)
-               : NULL;
+    for (unsigned i = 0; i < rows->count; i++) {
+        if (!(texts[count++] =
+                  value_convert(binder, value_of_column(binder, rows->columns[i], place), TYPE_STRING)))
+            return NULL;
+        if (count - first < TEXTS_MAX)
+            continue;
+        texts[first] = joined_texts(binder, memcpy(ARENA_ARRAY(binder->arena, struct bound_value *, TEXTS_MAX),
+                                                   texts + first, TEXTS_MAX * sizeof *texts),
+                                    TEXTS_MAX, place);
+        count = ++first;
+    }
+    return rows->count ? joined_texts(binder, texts, count, place) : value_text(binder, TEXT(""), place);
+}
+
+struct bound_value *value_has_somewhere(struct binder *binder, struct bound_value *text, const char *word,
+                                        struct text term, bool exact)
+{
+    return value_has(binder, text, exact ? arena_format(binder->arena, "%s_cs", word) : word, term);
 }
 
 static const struct bound_rows *rows_here(const struct scope *scope)
@@ -174,7 +184,7 @@ struct bound_value *bind_text_operator(struct binder *binder, const struct scope
         return binder_wrong(binder, "semantic.rows", expression->left->place, "* where there are no columns");
     if (of_all && expression->sign != KQL_TEXT_OPERATOR)
         return any_column_is(binder, scope, expression, expression->sign == KQL_NOT_EQUAL);
-    sides[0] = of_all ? all_columns(binder, rows_here(scope), expression->left->place)
+    sides[0] = of_all ? value_all_columns(binder, rows_here(scope), expression->left->place)
                       : bind_value(binder, scope, expression->left);
     sides[1] = sides[0] ? bind_value(binder, scope, expression->right) : NULL;
     if (!sides[1])
@@ -391,7 +401,7 @@ static struct bound_value *bind_among(struct binder *binder, const struct scope 
 {
     bool has = text_starts(word, TEXT("has_")), of_all = expression->left->kind == KQL_ALL,
          folded = text_ends(word, TEXT("~"));
-    struct bound_value *value = of_all ? all_columns(binder, rows_here(scope), expression->place)
+    struct bound_value *value = of_all ? value_all_columns(binder, rows_here(scope), expression->place)
                                        : bind_value(binder, scope, expression->left),
                        *many;
     struct values items;

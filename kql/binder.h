@@ -116,6 +116,7 @@ struct binding *scope_find(const struct scope *scope, struct text name);
 struct binding *name_find(const struct binder *binder, const struct scope *scope,
                           struct text name); /* also what `as` named */
 struct bound_column *rows_column(const struct bound_rows *rows, struct text name);
+struct bound_column *rows_known(const struct bound_rows *rows, struct text name); /* also one that is not shown */
 
 /* bind_literal.c */
 struct bound_value *bind_literal(struct binder *binder, const struct kql_expression *literal);
@@ -130,9 +131,11 @@ struct bound_value *bind_text_operator(struct binder *binder, const struct scope
                                        const struct kql_expression *expression);
 struct bound_value *bind_in(struct binder *binder, const struct scope *scope,
                             const struct kql_expression *expression);
-/* Whether any column has it, `word` is has, contains or another of them. */
-struct bound_value *value_any_column(struct binder *binder, const struct bound_rows *rows, const char *word,
-                                     struct text term, bool exact, struct kql_place place);
+/* All columns as one text, in which terms do not run together; and whether it has one, `word` is has, contains or another
+ * of them. */
+struct bound_value *value_all_columns(struct binder *binder, const struct bound_rows *rows, struct kql_place place);
+struct bound_value *value_has_somewhere(struct binder *binder, struct bound_value *text, const char *word,
+                                        struct text term, bool exact);
 /* bind_regex.c: a regular expression of Kusto's as PostgreSQL has it. NULL: it cannot be. */
 enum regex_wanted {
     REGEX_MATCH,  /* only whether it matches */
@@ -177,6 +180,7 @@ struct bound_rows *bind_operators(struct binder *binder, const struct scope *sco
                                   const struct kql_operator *operators, struct bound_rows *rows);
 struct bound_rows *rows_of_table(struct binder *binder, const struct catalog_table *table,
                                  struct kql_place place);
+struct bound_rows *rows_with_standard(struct binder *binder, struct bound_rows *rows);
 struct bound_rows *rows_of_shared(struct binder *binder, struct bound_shared *shared, struct kql_place place);
 struct bound_shared *rows_share(struct binder *binder, struct bound_rows *rows, bool once);
 
@@ -188,6 +192,12 @@ void rows_define(struct binder *binder, struct bound_rows *rows, struct bound_co
                  struct bound_value *value);
 void rows_show(struct binder *binder, struct bound_rows *rows,
                struct bound_column *column); /* at the end of its columns */
+void rows_clear(struct bound_rows *rows); /* it shows nothing yet */
+/* With a column that may be named and is not shown, null or "" in every row, unless one of that name is known. */
+struct bound_rows *rows_with_unshown(struct binder *binder, struct bound_rows *input, struct text name,
+                                     enum kql_type type);
+struct bound_rows *rows_hide(struct binder *binder, struct bound_rows *input, struct text name,
+                             enum kql_type type); /* the same of a name that is not known */
 struct text rows_unique_name(struct binder *binder, const struct bound_rows *rows, struct text name);
 struct scope scope_of(const struct scope *outer, const struct bound_rows *rows);
 

@@ -84,7 +84,8 @@ void catalog_add_table(struct catalog *catalog, const struct catalog_table *tabl
 {
     struct catalog_table copy = {.name = arena_text(&catalog->arena, table->name),
                                  .count = table->count,
-                                 .sql = arena_text(&catalog->arena, table->sql)};
+                                 .sql = arena_text(&catalog->arena, table->sql),
+                                 .empty = table->empty};
     const struct named *entry = entry_find(catalog, table->name, false);
 
     copy.columns = ARENA_ARRAY(&catalog->arena, struct catalog_column, table->count);

@@ -20,6 +20,7 @@ struct catalog_table {
     struct catalog_column *columns;
     size_t count;
     struct text sql; /* what stands behind FROM; TEXT_NONE: the table is only known, not there */
+    bool empty;      /* nothing fills it: names with a star pass it over, though its columns may be named then */
 };
 
 /* A saved function, or a table by another name. Its parameters and body are a tree of kql_parse()'s. */

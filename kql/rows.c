@@ -50,7 +50,45 @@ struct bound_rows *rows_new(struct binder *binder, enum rows_kind kind, struct b
         rows->count = input->count;
         rows->order = input->order;
         rows->serialized = input->serialized;
+        if (kind != ROWS_GROUP && kind != ROWS_NEWEST)
+            rows->unshown = input->unshown;
     }
+    return rows;
+}
+
+void rows_clear(struct bound_rows *rows)
+{
+    rows->count = 0;
+    rows->unshown = NULL;
+}
+
+struct bound_column *rows_known(const struct bound_rows *rows, struct text name)
+{
+    struct bound_column *column = rows_column(rows, name);
+
+    for (const struct bound_definition *unshown = rows ? rows->unshown : NULL; !column && unshown; unshown = unshown->next)
+        if (text_equal(unshown->column->name, name))
+            column = unshown->column;
+    return column;
+}
+
+struct bound_rows *rows_with_unshown(struct binder *binder, struct bound_rows *input, struct text name, enum kql_type type)
+{
+    return rows_known(input, name) ? input : rows_hide(binder, input, name, type);
+}
+
+struct bound_rows *rows_hide(struct binder *binder, struct bound_rows *input, struct text name, enum kql_type type)
+{
+    struct bound_rows *rows = input->kind == ROWS_EXTEND && input->unshown
+                                  ? input
+                                  : rows_new(binder, ROWS_EXTEND, input, input->place);
+    struct bound_column *column = column_new(binder, name, type);
+    struct bound_definition *unshown = ARENA_ARRAY(binder->arena, struct bound_definition, 2);
+
+    unshown[0] = (struct bound_definition){rows->unshown, column, NULL};
+    unshown[1] = (struct bound_definition){rows->definitions, column, value_null(binder, type, input->place)};
+    rows->unshown = &unshown[0];
+    rows->definitions = &unshown[1]; /* one that nothing asks for leaves no trace in the statement */
     return rows;
 }
 

@@ -136,6 +136,7 @@ static void declared_empty(struct catalog *catalog, struct arena *arena)
             column_empty(&columns[k]);
         table.columns = columns;
         table.sql = TEXT("(SELECT WHERE false)");
+        table.empty = true;
         catalog_add_table(catalog, &table);
     }
 }
