@@ -120,7 +120,7 @@ install: build ## Install programs and their files under PREFIX (default /usr/lo
 	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/picket/,migrations migrations/helpers console)
 	install -m 755 $(addprefix $(BUILD)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 migrations/*.sql $(DESTDIR)$(PREFIX)/share/picket/migrations
-	install -m 644 migrations/helpers/*.sql $(DESTDIR)$(PREFIX)/share/picket/migrations/helpers
+	install -m 644 migrations/helpers/* $(DESTDIR)$(PREFIX)/share/picket/migrations/helpers
 	install -m 644 $(shell find dashboards/console -type f) $(DESTDIR)$(PREFIX)/share/picket/console
 
 format: ## Lay the sources out with clang-format.

@@ -259,10 +259,10 @@ static bool parse(struct cli *cli, int argc, char **argv, int from, struct probl
     return true;
 }
 
-/* `--name value`, `--name=value` or `--switch`. */
+/* `--name value`, `--name=value` or `--switch`; -f is what everybody calls --file. */
 static bool parse_flag(struct cli *cli, int argc, char **argv, int *at, struct problem *why)
 {
-    struct text name, value = text_cut(text_of(argv[*at]), '=', &name);
+    struct text name, value = text_cut(text_of(strcmp(argv[*at], "-f") == 0 ? "--file" : argv[*at]), '=', &name);
     const struct cli_flag *flag;
 
     if (!text_starts(name, TEXT("--")) || cli->given_count >= VALUES_MAX) {

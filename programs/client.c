@@ -12,12 +12,13 @@
 #define ANSWER_BYTES_MAX (64 * 1024 * 1024)
 #define CONNECT_TIMEOUT_MS 10000L
 #define CALL_TIMEOUT_MS 120000L /* above the server's own limit on a query */
+#define PATIENCE_MORE_S 10 /* so that the server's own refusal comes first */
 #define PATH_BYTES_MAX 8192
 
 struct client {
     CURL *curl;
     char *server, *token, *ca_file;
-    long code;
+    long code, timeout_ms;
     json_t *refusal; /* of the last call */
 };
 
@@ -119,6 +120,11 @@ enum status client_call(struct client *client, const char *method, const char *p
     return status;
 }
 
+void client_be_patient(struct client *client, uint32_t seconds)
+{
+    client->timeout_ms = ((long)seconds + PATIENCE_MORE_S) * 1000;
+}
+
 long client_code(const struct client *client)
 {
     return client->code;
@@ -218,7 +224,7 @@ static void call_set(struct client *client, const char *method, const char *url,
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CALL_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, client->timeout_ms ? client->timeout_ms : CALL_TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, body_append);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
@@ -233,6 +239,10 @@ static struct curl_slist *call_headers(const struct client *client, bool body)
     struct curl_slist *headers = NULL;
     char line[1024];
 
+    if (client->timeout_ms) {
+        snprintf(line, sizeof line, "Prefer: wait=%ld", client->timeout_ms / 1000 - PATIENCE_MORE_S);
+        headers = curl_slist_append(headers, line);
+    }
     if (body)
         headers = curl_slist_append(headers, "Content-Type: application/json");
     if (client->token) {

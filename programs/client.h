@@ -22,6 +22,8 @@ void client_close(struct client *take_client);
  * the server's words. */
 MUST_CHECK enum status client_call(struct client *client, const char *method, const char *path, const json_t *body,
                                    json_t **out, struct problem *why);
+/* Calls from now on may take that long, and tell the server so. */
+void client_be_patient(struct client *client, uint32_t seconds);
 /* HTTP code of the last call; 0 when there was none. */
 long client_code(const struct client *client);
 /* What the last call answered when it was refused: /readyz says there why. NULL when it was not JSON; borrowed. */

@@ -243,19 +243,17 @@ static struct text alias_in_comment(struct text source)
     return TEXT_NONE;
 }
 
-static enum status function_load(const char *path, const char *base, struct catalog *catalog,
-                                 struct problem *why)
+enum status kql_function_read(const char *path, kql_query_sink *sink, void *context, struct problem *why)
 {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
     struct function_file file = {0};
-    struct kql_diagnostic wrong = {0};
     struct arena arena;
     struct buf source;
-    bool yaml = has_ending(path, ".yaml") || has_ending(path, ".yml");
 
     arena_init(&arena);
     buf_init(&source, FILE_BYTES_MAX);
     enum status status = file_read(path, &source, why);
-    if (!status && yaml) {
+    if (!status && (has_ending(path, ".yaml") || has_ending(path, ".yml"))) {
         status = yaml_read(path, buf_as_text(&source), &arena, &file, why);
     } else if (!status) {
         file.query = buf_as_text(&source);
@@ -265,13 +263,29 @@ static enum status function_load(const char *path, const char *base, struct cata
     if (!status)
         file.names[file.name_count < NAMES_MAX ? file.name_count++ : NAMES_MAX - 1] =
             (struct text){base, strcspn(base, ".")};
-    for (size_t i = 0; !status && i < file.name_count; i++)
-        status = catalog_add_function(catalog, file.names[i], file.parameters, file.query, &wrong);
-    if (status && wrong.code)
-        problem_set(why, status, "%s: %s", path, wrong.message);
+    for (size_t i = 0; !status && i < file.name_count; i++) {
+        bool again = false;
+        for (size_t k = 0; k < i; k++)
+            again |= text_equal(file.names[k], file.names[i]);
+        if (!again)
+            sink(context, file.names[i], file.parameters, file.query);
+    }
     buf_done(&source);
     arena_done(&arena);
     return status;
+}
+
+struct loading {
+    struct catalog *catalog;
+    struct kql_diagnostic wrong;
+};
+
+static void function_load(void *context, struct text name, struct text parameters, struct text body)
+{
+    struct loading *loading = context;
+
+    if (!loading->wrong.code)
+        (void)!catalog_add_function(loading->catalog, name, parameters, body, &loading->wrong);
 }
 
 enum status kql_functions_load(const char *folder, struct catalog *catalog, struct problem *why)
@@ -289,8 +303,11 @@ enum status kql_functions_load(const char *folder, struct catalog *catalog, stru
             !has_ending(name, ".txt"))
             continue;
         snprintf(path, sizeof path, "%s/%s", folder, name);
-        if (function_load(path, name, catalog, &broken))
+        struct loading loading = {.catalog = catalog};
+        if (kql_function_read(path, function_load, &loading, &broken))
             fprintf(stderr, "picket: left out: %s\n", broken.text);
+        else if (loading.wrong.code)
+            fprintf(stderr, "picket: left out: %s: %s\n", path, loading.wrong.message);
     }
     closedir(directory);
     return STATUS_OK;

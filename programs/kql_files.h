@@ -13,6 +13,10 @@ typedef void kql_query_sink(void *context, struct text id, struct text parameter
 MUST_CHECK enum status kql_file_read(const char *path, kql_query_sink *sink, void *context,
                                      struct problem *why);
 
+/* One saved function: `sink` gets it under each name that the file gives it, its stem the last, with its parameters as it
+ * has them, TEXT_NONE for none. */
+MUST_CHECK enum status kql_function_read(const char *path, kql_query_sink *sink, void *context, struct problem *why);
+
 /* All files of a folder, each as a function under its file's stem and every other name that it gives itself. One that is
  * no KQL is told of on stderr and left out. */
 MUST_CHECK enum status kql_functions_load(const char *folder, struct catalog *catalog, struct problem *why);

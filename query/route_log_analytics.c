@@ -49,6 +49,14 @@ static struct wishes wishes_read(struct text prefer, const struct query_settings
     return wishes;
 }
 
+/* "-" stands for the token's own: a path cannot be without a name. */
+static const char *workspace_of(const struct request *request)
+{
+    const char *name = request_parameter(request, "workspace");
+
+    return strcmp(name, "-") == 0 ? NULL : name;
+}
+
 /* ---- writing ---- */
 
 static enum status table_begin(void *context, const struct kql_sql *result, struct problem *why)
@@ -238,7 +246,7 @@ static enum status body_question(const json_t *body, struct arena *arena, struct
 ROUTE_HANDLER(log_analytics_query)
 {
     const struct wishes wishes = wishes_read(http_header(request->exchange, "Prefer"), query_settings_of(query));
-    struct question question = {.workspace = request_parameter(request, "workspace")};
+    struct question question = {.workspace = workspace_of(request)};
     bool posted = text_equal(http_method(request->exchange), TEXT("POST"));
     unsigned code = 200;
     enum status status = STATUS_OK;
@@ -399,7 +407,7 @@ static void workspaces_write(struct reply *reply, const struct question_room *ro
 ROUTE_HANDLER(log_analytics_metadata)
 {
     static const char *const nothing[] = {"solutions", "queries", "applications", "resources", "resourceTypes", "categories"};
-    const struct question question = {.workspace = request_parameter(request, "workspace"), .timeout_ms = request->timeout_ms,
+    const struct question question = {.workspace = workspace_of(request), .timeout_ms = request->timeout_ms,
                                       .kql = TEXT("")};
     struct question_trouble trouble = {0};
     struct question_room room;

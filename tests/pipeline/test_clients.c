@@ -54,6 +54,12 @@ START_TEST(paho_and_mosquitto_speak_both_versions_over_tls_and_websocket)
 }
 END_TEST
 
+START_TEST(microsofts_query_clients_ask_over_both_apis_unmodified)
+{
+    client_passes("azure_query.py", (const char *const[]){whole_query_url(), whole_ca_file(), whole_token(), NULL});
+}
+END_TEST
+
 START_TEST(https_answers_what_classic_agents_and_the_c_sdk_ask)
 {
     client_passes("https_device.py",
@@ -219,7 +225,7 @@ int main(void)
 {
     static const char *const settings[] = {"mqtts_port: " MQTTS_PORT, NULL};
     const TTest *const tests[] = {
-        microsofts_device_sdk_and_provisioning_client_work_unmodified,
+        microsofts_device_sdk_and_provisioning_client_work_unmodified, microsofts_query_clients_ask_over_both_apis_unmodified,
         paho_and_mosquitto_speak_both_versions_over_tls_and_websocket,
         https_answers_what_classic_agents_and_the_c_sdk_ask,
         operators_reach_devices_from_the_command_line,

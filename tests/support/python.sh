@@ -11,7 +11,7 @@ stamp=$into/made-from
 # The stamp is the list itself: another version in it means another environment.
 cmp -s $wanted $stamp && exit 0
 
-echo "Fetching device SDKs from PyPI for the tests"
+echo "Fetching SDKs from PyPI for the tests"
 mkdir -p build
 rm -rf $into # a virtual environment cannot be moved, so it is made in its place
 if ! python3 -m venv $into || ! $into/bin/pip install -q --disable-pip-version-check -r $wanted >build/python.log 2>&1; then
