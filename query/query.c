@@ -309,6 +309,12 @@ static bool is_question(const struct route *route)
     return route->access == ROUTE_LOG_ANALYTICS || route->access == ROUTE_KUSTO;
 }
 
+/* Commands and lists do not wait behind questions: among them is the one that stops a question. */
+static bool waits_its_turn(const struct route *route)
+{
+    return is_question(route) && route->handle != kusto_command && route->handle != log_analytics_metadata;
+}
+
 static void dispatch(void *context, struct http_exchange *exchange, const struct http_route *http_route)
 {
     struct query *query = context;
@@ -349,7 +355,7 @@ static bool job_take(struct worker *worker, struct job *out)
             busy += other->busy && other->asker == job->asker;
             asking += other->busy && other->asking && other->asker == job->asker;
         }
-        if (is_question(job->route) && asking >= query->settings.kql_per_token && !query->stopping)
+        if (waits_its_turn(job->route) && asking >= query->settings.kql_per_token && !query->stopping)
             continue;
         if (best == query->queue_count || busy < fewest) {
             best = i;
@@ -363,7 +369,7 @@ static bool job_take(struct worker *worker, struct job *out)
     memmove(&query->queue[best], &query->queue[best + 1], (query->queue_count - best) * sizeof *query->queue);
     worker->busy = true;
     worker->asker = out->asker;
-    worker->asking = is_question(out->route);
+    worker->asking = waits_its_turn(out->route);
     metric_set(&queue_waiting, (int64_t)query->queue_count);
     return true;
 }

@@ -168,6 +168,11 @@ static inline struct query_settings fixture_settings(void)
         .query_workers = 2,
         .query_connections_max = 100,
         .query_timeout_ms = 20000,
+        .kql_timeout_ms = 20000,
+        .kql_rows_max = 1000,
+        .kql_bytes_max = 2500000,
+        .kql_cost_max = 1000000,
+        .kql_per_token = 1,
         .device_host_name = "picket.example:8443",
     };
 }

@@ -1,0 +1,375 @@
+#include <arpa/inet.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "tests/unit/query/fixture.h"
+
+/* KQL over HTTP, on the database itself: what may be seen, what is refused, and in whose words. */
+
+static const json_t *ask_kql(const char *bearer, const char *workspace, const char *kql, long code)
+{
+    json_t *body = json_pack("{s:s}", "query", kql);
+    char *text = json_dumps(body, JSON_COMPACT);
+    char *path = arena_format(&fixture.arena, "/v1/workspaces/%s/query", workspace);
+    const json_t *answer = ask(bearer, "POST", path, text, code);
+
+    free(text);
+    json_decref(body);
+    return answer;
+}
+
+static const json_t *rows_of(const json_t *answer)
+{
+    return json_object_get(json_array_get(json_object_get(answer, "tables"), 0), "rows");
+}
+
+/* The first cell of the first row, as JSON text. */
+static const char *cell(const json_t *answer)
+{
+    char *text = json_dumps(json_array_get(json_array_get(rows_of(answer), 0), 0), JSON_ENCODE_ANY | JSON_COMPACT);
+    const char *kept = arena_string(&fixture.arena, text_of(text ? text : "nothing"));
+
+    free(text);
+    return kept;
+}
+
+static const char *inner_code(const json_t *answer, int depth)
+{
+    const json_t *error = json_object_get(answer, "error");
+
+    for (; depth; depth--)
+        error = json_object_get(error, "innererror");
+    return string_in(error, "code");
+}
+
+static void two_workspaces(void)
+{
+    events_put(1, "only-a", 1, 3, "1 minute");
+    events_put(2, "only-b", 1, 5, "1 minute");
+    sql("INSERT INTO picket.device (workspace_id, device_id) VALUES (1, 'only-a'), (2, 'only-b')");
+    sql("INSERT INTO picket.saved_function (workspace_id, name, parameters, body) VALUES (2, 'Secret', '()', 'print \"only-b\"'),"
+        " (1, 'Counted', '(T:(*))', 'T | count')");
+    sql("INSERT INTO picket.custom_table (workspace_id, name, columns) VALUES (2, 'Secret_CL', 'TimeGenerated:datetime,Who:string'),"
+        " (1, 'Open_CL', 'TimeGenerated:datetime,Who:string')");
+    sql("INSERT INTO picket.custom_row VALUES (2, 'Secret_CL', now(), '{\"Who\":\"only-b\"}'),"
+        " (1, 'Open_CL', now(), '{\"Who\":\"me\"}')");
+}
+
+START_TEST(a_question_sees_the_rows_of_its_own_workspace)
+{
+    static const char *const nothing_of_b[] = {
+        "SecurityIoTRawEvent | where DeviceId == 'only-b'",
+        "union * | where DeviceId == 'only-b'",
+        "union withsource=T Sec*, Dev* | where DeviceId has 'only-b'",
+        "search 'only-b'",
+        "search in (Device, SecurityIoTRawEvent) 'only-b'",
+        "let f = () { Device | where DeviceId == 'only-b' }; f",
+        "Device | join kind=fullouter (SecurityIoTRawEvent) on DeviceId | where DeviceId == 'only-b' or DeviceId1 == 'only-b'",
+        "print x = toscalar(Device | where DeviceId == 'only-b' | project DeviceId) | where x != ''",
+        "Device | mv-apply y = dynamic([1]) on (extend z = DeviceId) | where z == 'only-b'",
+    };
+    two_workspaces();
+    const char *a = token("reader", "default"), *b = token("reader", "bravo"), *both = token("reader", NULL);
+
+    for (size_t i = 0; i < sizeof nothing_of_b / sizeof *nothing_of_b; i++) {
+        ck_assert_msg(json_array_size(rows_of(ask_kql(a, "default", nothing_of_b[i], 200))) == 0, "%s", nothing_of_b[i]);
+        ck_assert_msg(json_array_size(rows_of(ask_kql(both, "default", nothing_of_b[i], 200))) == 0, "%s", nothing_of_b[i]);
+    }
+    ck_assert_str_eq(cell(ask_kql(a, "default", "SecurityIoTRawEvent | count", 200)), "3");
+    ck_assert_str_eq(cell(ask_kql(b, "bravo", "SecurityIoTRawEvent | count", 200)), "5");
+    ck_assert_str_eq(cell(ask_kql(both, "bravo", "SecurityIoTRawEvent | count", 200)), "5");
+    ck_assert_str_eq(cell(ask_kql(b, "-", "SecurityIoTRawEvent | count", 200)), "5");
+}
+END_TEST
+
+START_TEST(no_name_and_no_error_tells_of_another_workspace)
+{
+    two_workspaces();
+    const char *a = token("reader", "default");
+
+    ask_kql(a, "bravo", "print 1", 404);
+    ask_kql(a, "default", "Secret()", 400);
+    ask_kql(a, "default", "Secret_CL", 400);
+    ask_kql(a, "default", "workspace('bravo').Device", 400);
+    const char *guid = arena_string(&fixture.arena, text_of("00000000-0000-0000-0000-000000000000"));
+    ask_kql(a, guid, "print 1", 404);
+    const json_t *named = ask(a, "POST", "/v1/workspaces/default/query",
+                              "{\"query\":\"Device\",\"workspaces\":[\"bravo\"]}", 404);
+    ck_assert_ptr_nonnull(named);
+    char *metadata = json_dumps(get(a, "/v1/workspaces/default/metadata"), 0);
+    ck_assert_ptr_null(strstr(metadata, "Secret"));
+    ck_assert_ptr_null(strstr(metadata, "bravo"));
+    ck_assert_ptr_nonnull(strstr(metadata, "Counted"));
+    free(metadata);
+    ck_assert_str_eq(cell(ask_kql(a, "default", "Open_CL | project Who", 200)), "\"me\"");
+    ck_assert_str_eq(cell(ask_kql(a, "default", "Device | invoke Counted()", 200)), "1");
+}
+END_TEST
+
+START_TEST(workspaces_are_joined_where_the_token_opens_them)
+{
+    two_workspaces();
+    const char *both = token("reader", NULL);
+
+    ck_assert_str_eq(cell(ask_kql(both, "default", "workspace('bravo').SecurityIoTRawEvent | count", 200)), "5");
+    /* A name alone still means the workspace that was asked. */
+    ck_assert_str_eq(cell(ask_kql(both, "default", "union SecurityIoTRawEvent, workspace('bravo').Device | count", 200)), "4");
+    ck_assert_str_eq(cell(ask(both, "POST", "/v1/workspaces/default/query",
+                              "{\"query\":\"SecurityIoTRawEvent | count\",\"workspaces\":[\"bravo\"]}", 200)),
+                     "8");
+    ck_assert_str_eq(cell(get(both, "/v1/workspaces/default/query?query=SecurityIoTRawEvent%20%7C%20count&workspaces=bravo")), "8");
+    ck_assert_str_eq(cell(ask_kql(both, "default", "workspace('bravo').Device | project TenantId", 200)),
+                     cell(ask_kql(both, "bravo", "Device | project TenantId", 200)));
+}
+END_TEST
+
+START_TEST(a_time_span_of_either_place_narrows_what_is_seen)
+{
+    const char *a = token("reader", "default");
+
+    events_put(1, "d", 1, 1, "30 minutes");
+    events_put(1, "d", 2, 1, "90 minutes");
+    events_put(1, "d", 3, 1, "26 hours");
+    ck_assert_str_eq(cell(ask(a, "POST", "/v1/workspaces/default/query",
+                              "{\"query\":\"SecurityIoTRawEvent | count\",\"timespan\":\"PT3600.0S\"}", 200)), "1");
+    ck_assert_str_eq(cell(ask(a, "POST", "/v1/workspaces/default/query",
+                              "{\"query\":\"SecurityIoTRawEvent | count\",\"timespan\":\"P1D\"}", 200)), "2");
+    ck_assert_str_eq(cell(ask(a, "POST", "/v1/workspaces/default/query?timespan=PT1H",
+                              "{\"query\":\"SecurityIoTRawEvent | count\",\"timespan\":\"P1D\",\"workspaces\":null}", 200)), "1");
+    ck_assert_str_eq(cell(ask(a, "POST", "/v1/workspaces/default/query",
+                              "{\"query\":\"SecurityIoTRawEvent | count\",\"timespan\":null}", 200)), "3");
+    ck_assert_str_eq(cell(ask(a, "POST", "/v1/workspaces/default/query",
+                              "{\"query\":\"SecurityIoTRawEvent | count\",\"timespan\":\"2000-01-01/2001-01-01\"}", 200)), "0");
+    ask(a, "POST", "/v1/workspaces/default/query", "{\"query\":\"print 1\",\"timespan\":\"yesterday\"}", 400);
+}
+END_TEST
+
+START_TEST(what_is_wrong_is_said_in_the_words_of_each_api)
+{
+    const char *a = token("reader", "default");
+
+    ck_assert_str_eq(inner_code(ask_kql(a, "default", "Device | whera x", 400), 1), "SyntaxError");
+    ck_assert_str_eq(inner_code(ask_kql(a, "default", "Device | where Nope == 1", 400), 1), "SemanticError");
+    ck_assert_str_eq(inner_code(ask_kql(a, "default", "Device | where Nope == 1", 400), 2), "semantic.unknown_column");
+    ck_assert_str_eq(inner_code(ask_kql(a, "default", "Nope", 400), 2), "semantic.unknown_table");
+    ck_assert_str_eq(inner_code(ask(a, "POST", "/v1/workspaces/default/query", "{", 400), 0), "BadArgumentError");
+    ck_assert_str_eq(inner_code(ask(a, "POST", "/v1/workspaces/default/query", "{}", 400), 1), "QueryValidationError");
+    ck_assert_str_eq(inner_code(ask(NULL, "POST", "/v1/workspaces/default/query", "{}", 401), 0), "AuthenticationFailed");
+    ck_assert_str_eq(inner_code(ask(a, "POST", "/v2/rest/query", "{\"db\":\"default\",\"csl\":\"Nope\"}", 400), 1), "SEM0100");
+    ask(a, "POST", "/v2/rest/query", "{\"db\":\"bravo\",\"csl\":\"print 1\"}", 404);
+    ask(a, "POST", "/v2/rest/query", "{\"db\":\"default\"}", 400);
+    ask(a, "POST", "/v1/rest/query", "{\"db\":\"default\",\"csl\":\".show tables\"}", 400);
+    ask(a, "POST", "/v1/rest/mgmt", "{\"db\":\"default\",\"csl\":\".do anything\"}", 400);
+    ask(a, "POST", "/v1/rest/mgmt", "{\"db\":\"default\",\"csl\":\".create-or-alter function F() { print 1 }\"}", 403);
+    http_send(NULL, "GET", "/v1/rest/auth/metadata", NULL, NULL);
+    ck_assert_int_eq(fixture.last.code, 404);
+    ck_assert_uint_eq(fixture.last.body.count, 0);
+}
+END_TEST
+
+START_TEST(more_rows_than_may_be_are_cut_and_the_answer_says_so)
+{
+    const char *a = token("reader", "default");
+    const json_t *cut = ask_kql(a, "default", "range x from 1 to 5000 step 1", 200);
+
+    ck_assert_uint_eq(json_array_size(rows_of(cut)), 1000);
+    ck_assert_str_eq(inner_code(cut, 0), "PartialError");
+    ck_assert_ptr_null(json_object_get(ask_kql(a, "default", "range x from 1 to 1000 step 1", 200), "error"));
+    /* Wide rather than long: of 10,000 bytes, some 250 rows fit. */
+    cut = ask_kql(a, "default", "range x from 1 to 900 step 1 | extend y = strrep('0123456789', 1000)", 200);
+    ck_assert_str_eq(inner_code(cut, 0), "PartialError");
+    ck_assert_uint_lt(json_array_size(rows_of(cut)), 300);
+    const json_t *frames = ask(a, "POST", "/v2/rest/query",
+                               "{\"db\":\"default\",\"csl\":\"range x from 1 to 5000 step 1\"}", 200);
+    ck_assert(json_is_true(json_object_get(json_array_get(frames, json_array_size(frames) - 1), "HasErrors")));
+}
+END_TEST
+
+START_TEST(a_long_answer_waits_in_a_file_and_arrives_whole)
+{
+    const char *a = token("reader", "default");
+    const json_t *answer = ask_kql(a, "default", "range x from 1 to 1000 step 1 | extend y = strrep('abc\"', 500)", 200);
+    const json_t *row;
+    size_t i;
+
+    ck_assert_uint_eq(json_array_size(rows_of(answer)), 1000);
+    json_array_foreach(rows_of(answer), i, row)
+        ck_assert_int_eq(json_integer_value(json_array_get(row, 0)), (int64_t)i + 1);
+    ck_assert_ptr_null(json_object_get(answer, "error"));
+}
+END_TEST
+
+START_TEST(a_question_that_would_cost_too_much_is_refused_before_it_runs)
+{
+    const char *a = token("reader", "default");
+
+    events_put(1, "d", 1, 1000, "1 minute");
+    sql("ANALYZE");
+    const json_t *refused = ask_kql(a, "default",
+                                    "SecurityIoTRawEvent | extend k = 1 | join kind=inner (SecurityIoTRawEvent | extend k = 1 |"
+                                    " join kind=inner (SecurityIoTRawEvent | extend k = 1) on k) on k | count", 400);
+    ck_assert_str_eq(inner_code(refused, 2), "execution.cost");
+    ask_kql(a, "default", "SecurityIoTRawEvent | count", 200);
+}
+END_TEST
+
+START_TEST(a_question_past_its_time_is_stopped_in_the_database)
+{
+    const char *a = token("reader", "default");
+    const char *body = "{\"query\":\"range x from 1 to 1000000000 step 1 | summarize sum(x % 7)\"}";
+
+    http_send(a, "POST", "/v1/workspaces/default/query", body, "Prefer: wait=1");
+    ck_assert_int_eq(fixture.last.code, 504);
+    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%range_rows%'"
+                                               " AND state = 'active' AND pid <> pg_backend_pid()"), 0);
+}
+END_TEST
+
+static void wait_running(int64_t wanted)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + 15000, running;
+
+    do
+        running = sql_number(fixture.owner, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%range_rows%'"
+                                            " AND state = 'active' AND pid <> pg_backend_pid()");
+    while (running != wanted && clock_monotonic_ms() < deadline_ms);
+    ck_assert_int_eq(running, wanted);
+}
+
+/* A connection that has sent a long question and waits for nothing. */
+static int question_begin(const char *bearer)
+{
+    const char *body = "{\"query\":\"range x from 1 to 1000000000 step 1 | summarize sum(x % 7)\"}";
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(query_port(fixture.query)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char *request = arena_format(&fixture.arena,
+                                 "POST /v1/workspaces/default/query HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+                                 "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                                 bearer, strlen(body), body);
+
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(write(fd, request, strlen(request)), (ssize_t)strlen(request));
+    return fd;
+}
+
+START_TEST(a_question_ends_when_its_client_leaves)
+{
+    int fd = question_begin(token("reader", "default"));
+
+    wait_running(1);
+    close(fd);
+    wait_running(0);
+}
+END_TEST
+
+START_TEST(a_running_question_is_listed_and_can_be_stopped)
+{
+    const char *admin = token("admin", "default");
+    int fd = question_begin(admin);
+    char answer[64] = "";
+
+    wait_running(1);
+    const json_t *list = ask(admin, "POST", "/v1/rest/mgmt", "{\"csl\":\".show queries\"}", 200);
+    const json_t *rows = json_object_get(json_array_get(json_object_get(list, "Tables"), 0), "Rows");
+    ck_assert_uint_eq(json_array_size(rows), 1);
+    const char *id = json_string_value(json_array_get(json_array_get(rows, 0), 0));
+    ask(admin, "POST", "/v1/rest/mgmt", arena_format(&fixture.arena, "{\"csl\":\".cancel query \\\"%s\\\"\"}", id), 200);
+    wait_running(0);
+    ck_assert_int_gt(read(fd, answer, sizeof answer - 1), 0);
+    ck_assert_ptr_nonnull(strstr(answer, " 504 "));
+    close(fd);
+}
+END_TEST
+
+START_TEST(one_token_does_not_take_all_workers)
+{
+    const char *greedy = token("reader", "default"), *other = token("reader", "default");
+    int fds[3];
+
+    for (size_t i = 0; i < 3; i++)
+        fds[i] = question_begin(greedy);
+    wait_running(1); /* of two workers; kql_per_token is 1 in this test */
+    ck_assert_str_eq(cell(ask_kql(other, "default", "print 7", 200)), "7");
+    for (size_t i = 0; i < 3; i++)
+        close(fds[i]);
+    wait_running(0);
+}
+END_TEST
+
+START_TEST(functions_queries_and_tables_are_kept_and_changed)
+{
+    const char *analyst = token("analyst", "default"), *admin = token("admin", "default"), *reader = token("reader", "default");
+
+    ask(reader, "PUT", "/v1/functions/F", "{\"body\":\"print 1\"}", 403);
+    ask(analyst, "PUT", "/v1/functions/F", "{\"body\":\"print |\"}", 400);
+    ask(analyst, "PUT", "/v1/functions/9F", "{\"body\":\"print 1\"}", 400);
+    ask(analyst, "PUT", "/v1/functions/F", "{\"body\":\"print x = a + 1\",\"parameters\":\"(a:long=41)\"}", 200);
+    ck_assert_str_eq(cell(ask_kql(reader, "default", "F()", 200)), "42");
+    ask(analyst, "PUT", "/v1/functions/F", "{\"body\":\"print x = a + 2\",\"parameters\":\"(a:long=41)\"}", 200);
+    ck_assert_str_eq(cell(ask_kql(reader, "default", "F()", 200)), "43");
+    ask(analyst, "POST", "/v1/rest/mgmt", "{\"csl\":\".create function F() { print 1 }\"}", 400);
+    ask(analyst, "POST", "/v1/rest/mgmt", "{\"csl\":\".alter function G() { print 1 }\"}", 400);
+    ask(analyst, "POST", "/v1/rest/mgmt", "{\"csl\":\".create-or-alter function F() { print x = 7 }\"}", 200);
+    ck_assert_str_eq(cell(ask_kql(reader, "default", "F", 200)), "7");
+    ask(analyst, "DELETE", "/v1/functions/F", NULL, 204);
+    ask_kql(reader, "default", "F()", 400);
+    ask(analyst, "DELETE", "/v1/functions/F", NULL, 404);
+    ask(analyst, "PUT", "/v1/queries/daily%20count", "{\"query\":\"Device | count\"}", 200);
+    ask(analyst, "PUT", "/v1/queries/x", "{\"query\":\"Device |\"}", 400);
+    ck_assert_str_eq(string_in(get(reader, "/v1/queries/daily%20count"), "query"), "Device | count");
+    ask(analyst, "DELETE", "/v1/queries/daily%20count", NULL, 204);
+
+    ask(admin, "PUT", "/v1/tables/Visits", "{\"columns\":\"TimeGenerated:datetime\"}", 400);
+    ask(admin, "PUT", "/v1/tables/Visits_CL", "{\"columns\":\"Who:string\"}", 400);
+    ask(admin, "PUT", "/v1/tables/Visits_CL", "{\"columns\":\"TimeGenerated:datetime,Who:string,a'b:long\"}", 400);
+    ask(admin, "PUT", "/v1/tables/Visits_CL", "{\"columns\":\"TimeGenerated:datetime,Who:string\"}", 200);
+    ask(admin, "PUT", "/v1/tables/Visits_CL", "{\"columns\":\"TimeGenerated:datetime,Who:long\"}", 400);
+    ask(admin, "PUT", "/v1/tables/Visits_CL", "{\"columns\":\"TimeGenerated:datetime,Count:long,More:dynamic\"}", 200);
+    ask(admin, "POST", "/v1/tables/Visits_CL/rows",
+        "{\"rows\":[{\"TimeGenerated\":\"2026-01-02T03:04:05Z\",\"Who\":\"me\",\"Count\":\"12\",\"More\":{\"a\":1}},{\"Who\":5}]}", 200);
+    ck_assert_str_eq(cell(ask_kql(reader, "default", "Visits_CL | where TimeGenerated < datetime(2026-02-01) | project"
+                                                     " x = strcat(Who, Count + 1, More.a)", 200)), "\"me131\"");
+    ck_assert_str_eq(cell(ask_kql(reader, "default", "Visits_CL | where Who == '5' | count", 200)), "1");
+    ask(admin, "DELETE", "/v1/tables/Visits_CL", NULL, 204);
+    ask_kql(reader, "default", "Visits_CL", 400);
+}
+END_TEST
+
+START_TEST(no_text_of_a_question_becomes_sql)
+{
+    static const char *const attempts[] = {
+        "print x = \"'; DROP TABLE picket.device; --\"",
+        "print ['a\"; DROP TABLE picket.device; --'] = 1",
+        "Device | project ['x\"\"; DELETE FROM picket.device; --'] = DeviceId",
+        "print x = dynamic({\"a'); DROP TABLE picket.device; --\": 1})",
+        "Device | where DeviceId == '\\'; DROP TABLE picket.device; --'",
+        "datatable(['a\"b']:string)['$1$'] | project ['a\"b']",
+        "Device | extend d = Tags[\"'; DROP TABLE picket.device; --\"]",
+        "Device | where DeviceId matches regex \"'; DROP TABLE\"",
+        "Device | parse DeviceId with * \"'; DROP\" rest:string",
+    };
+    const char *a = token("reader", "default");
+
+    sql("INSERT INTO picket.device (workspace_id, device_id) VALUES (1, 'kept')");
+    for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++)
+        ask_kql(a, "default", attempts[i], 200);
+    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.device"), 1);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        a_question_sees_the_rows_of_its_own_workspace, no_name_and_no_error_tells_of_another_workspace,
+        workspaces_are_joined_where_the_token_opens_them, a_time_span_of_either_place_narrows_what_is_seen,
+        what_is_wrong_is_said_in_the_words_of_each_api, more_rows_than_may_be_are_cut_and_the_answer_says_so,
+        a_long_answer_waits_in_a_file_and_arrives_whole, a_question_that_would_cost_too_much_is_refused_before_it_runs,
+        a_question_past_its_time_is_stopped_in_the_database, functions_queries_and_tables_are_kept_and_changed,
+        a_question_ends_when_its_client_leaves, a_running_question_is_listed_and_can_be_stopped,
+        one_token_does_not_take_all_workers, no_text_of_a_question_becomes_sql,
+    };
+
+    template_make();
+    return FIXTURE_MAIN("query/questions", tests);
+}
