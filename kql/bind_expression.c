@@ -75,16 +75,16 @@ struct binding *scope_find(const struct scope *scope, struct text name)
     return NULL;
 }
 
-static struct bound_column *scope_column(const struct scope *scope, struct text name)
+static struct bound_column *scope_column(struct binder *binder, const struct scope *scope, struct text name)
 {
     struct bound_column *column;
 
     while (scope && !scope->rows)
         scope = scope->outer;
     column = scope ? rows_known(scope->rows, name) : NULL;
-    /* Hunting queries call it Timestamp. */
-    if (!column && scope && text_equal(name, TEXT("Timestamp")))
-        column = rows_column(scope->rows, TEXT("TimeGenerated"));
+    if (!column && scope && scope->rows->open && !name_find(binder, scope, name) &&
+        !catalog_table_find(binder->catalog, name) && !function_named(binder, scope, name))
+        column = rows_open_column(binder, scope->rows, name);
     return column;
 }
 
@@ -112,7 +112,7 @@ static struct bound_value *bind_reference(struct binder *binder, const struct sc
                                           const struct kql_expression *reference)
 {
     struct text name = reference->name.text;
-    struct bound_column *column = scope_column(scope, name);
+    struct bound_column *column = scope_column(binder, scope, name);
     struct binding *binding;
 
     if (column) {

@@ -99,7 +99,7 @@ static struct bound_value *side_value(struct join *join, const struct kql_expres
     if (member->kind != KQL_MEMBER || member->left->kind != KQL_REFERENCE)
         return binder_wrong(join->binder, "unsupported.join_key", member->place,
                             "a column is wanted here: name what is in it by extend before");
-    column = rows_column(rows, member->name.text);
+    column = rows_open_column(join->binder, rows, member->name.text);
     if (!column)
         return binder_wrong(join->binder, "semantic.unknown_column", member->place,
                             "the %s side has no column %.*s", left ? "left" : "right",
@@ -114,8 +114,8 @@ static bool bind_key(struct join *join, const struct kql_expression *key)
     if (key->kind == KQL_BINARY && key->sign == KQL_AND)
         return bind_key(join, key->left) && bind_key(join, key->right);
     if (key->kind == KQL_REFERENCE) {
-        left = rows_column(join->left, key->name.text);
-        right = rows_column(join->right, key->name.text);
+        left = rows_open_column(join->binder, join->left, key->name.text);
+        right = rows_open_column(join->binder, join->right, key->name.text);
         if (!left || !right) {
             binder_wrong(join->binder, "semantic.unknown_column", key->place,
                          "the %s side has no column %.*s", left ? "right" : "left",
@@ -198,7 +198,21 @@ static struct bound_rows *joined(struct join *join, enum join_kind kind, struct 
     rows->order = NULL;
     rows->serialized = false;
     rows_clear(rows);
-    return rows_new(join->binder, ROWS_EXTEND, rows, place);
+    rows = rows_new(join->binder, ROWS_EXTEND, rows, place);
+    rows->open = join->left->open ? join->left->open : join->right->open;
+    return rows;
+}
+
+/* What a side does not show can still be named: the right side's with a 1 behind it where the left has it as well. */
+static void hide_side(struct binder *binder, struct bound_rows *rows, const struct bound_rows *side)
+{
+    for (const struct bound_definition *unshown = side->unshown; unshown; unshown = unshown->next) {
+        struct text name = unshown->column->name;
+        if (rows_known(rows, name))
+            name = text_of(arena_format(binder->arena, "%.*s1", TEXT_ARGS(name)));
+        if (!rows_known(rows, name))
+            rows_alias(binder, rows, name, unshown->column);
+    }
 }
 
 struct bound_rows *bind_join(struct binder *binder, const struct scope *scope,
@@ -215,6 +229,10 @@ struct bound_rows *bind_join(struct binder *binder, const struct scope *scope,
         show_side(binder, rows, join.left, kind == JOIN_RIGHT || kind == JOIN_FULL);
     if (kind != JOIN_LEFT_SEMI && kind != JOIN_LEFT_ANTI)
         show_side(binder, rows, join.right, kind == JOIN_LEFT || kind == JOIN_FULL);
+    if (kind != JOIN_RIGHT_SEMI && kind != JOIN_RIGHT_ANTI)
+        hide_side(binder, rows, join.left);
+    if (kind != JOIN_LEFT_SEMI && kind != JOIN_LEFT_ANTI)
+        hide_side(binder, rows, join.right);
     return rows;
 }
 

@@ -183,7 +183,7 @@ struct bound_value *bind_literal(struct binder *binder, const struct kql_express
     case KQL_NAME:
         if (text_equal(literal->text, TEXT("null")))
             return value_null(binder, TYPE_DYNAMIC, literal->place);
-        return value_bool(binder, text_equal(literal->text, TEXT("true")), literal->place);
+        return value_bool(binder, text_equal_nocase(literal->text, TEXT("true")), literal->place);
     case KQL_TYPED:
         if (typed_parts(binder, literal->text, &type, &inside))
             return typed_value(binder, type, inside, literal->place);

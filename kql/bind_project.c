@@ -173,13 +173,24 @@ static bool all_exist(struct binder *binder, const struct bound_rows *rows,
     for (; items; items = items->next) {
         const struct kql_expression *reference = items->kind == KQL_ORDERED ? items->left : items;
         bool wild = text_find(reference->name.text, '*') < reference->name.text.count;
-        if (wild || rows_column(rows, reference->name.text))
+        if (wild || rows_open_column(binder, rows, reference->name.text))
             continue;
         binder_wrong(binder, "semantic.unknown_column", reference->place, "there is no column %.*s",
                      TEXT_ARGS(reference->name.text));
         return false;
     }
     return true;
+}
+
+/* One that is named and was not shown so far. */
+static void show_hidden(struct binder *binder, const struct bound_rows *input, const struct kql_expression *item,
+                        struct bound_rows *rows)
+{
+    struct text name = (item->kind == KQL_ORDERED ? item->left : item)->name.text;
+    struct bound_column *column = rows_known(input, name);
+
+    if (column && !rows_column(input, name) && !rows_column(rows, name))
+        rows_show(binder, rows, column);
 }
 
 static struct bound_rows *seen_if(struct binder *binder, const struct kql_operator *operator,
@@ -193,6 +204,8 @@ static struct bound_rows *seen_if(struct binder *binder, const struct kql_operat
     for (unsigned i = 0; i < input->count; i++)
         if (said(operator->items, input->columns[i]->name) == wanted)
             rows_show(binder, rows, input->columns[i]);
+    for (const struct kql_expression *item = wanted ? operator->items : NULL; item; item = item->next)
+        show_hidden(binder, input, item, rows);
     return rows;
 }
 
@@ -227,9 +240,16 @@ struct bound_rows *bind_project_rename(struct binder *binder, const struct scope
                                 "a new name = a column is wanted here");
         while (i < input->count && !text_equal(input->columns[i]->name, item->left->name.text))
             i++;
-        if (i == input->count)
-            return binder_wrong(binder, "semantic.unknown_column", item->left->place,
-                                "there is no column %.*s", TEXT_ARGS(item->left->name.text));
+        if (i == input->count) {
+            struct bound_column *hidden = rows_open_column(binder, input, item->left->name.text);
+            if (!hidden)
+                return binder_wrong(binder, "semantic.unknown_column", item->left->place,
+                                    "there is no column %.*s", TEXT_ARGS(item->left->name.text));
+            rows_show(binder, rows, column_of_value(binder, rows, item->names->name.text,
+                                                    value_of_column(binder, hidden, item->place)));
+            columns = rows->columns;
+            continue;
+        }
         columns[i] = column_of_value(binder, rows, item->names->name.text,
                                      value_of_column(binder, input->columns[i], item->place));
     }
@@ -317,8 +337,10 @@ struct bound_rows *bind_project_reorder(struct binder *binder, const struct scop
     if (!all_exist(binder, input, operator->items))
         return NULL;
     rows_clear(rows);
-    for (const struct kql_expression *item = operator->items; item; item = item->next)
+    for (const struct kql_expression *item = operator->items; item; item = item->next) {
         show_said(binder, input, operator->items, item, rows);
+        show_hidden(binder, input, item, rows);
+    }
     for (unsigned i = 0; i < input->count; i++)
         if (!rows_column(rows, input->columns[i]->name))
             rows_show(binder, rows, input->columns[i]);

@@ -11,6 +11,7 @@ static const struct {
     {"count", KQL_COUNT, bind_count_operator},
     {"datatable", KQL_DATATABLE, bind_datatable},
     {"distinct", KQL_DISTINCT, bind_distinct},
+    {"evaluate", KQL_EVALUATE, bind_evaluate},
     {"extend", KQL_EXTEND, bind_extend},
     {"getschema", KQL_GETSCHEMA, bind_getschema},
     {"invoke", KQL_INVOKE, bind_invoke},
@@ -114,6 +115,10 @@ struct bound_rows *rows_with_standard(struct binder *binder, struct bound_rows *
 
     for (size_t i = 0; i < sizeof standard / sizeof *standard; i++)
         rows = rows_with_unshown(binder, rows, text_of(standard[i].name), standard[i].type);
+    /* Hunting queries know the time under another name. */
+    struct bound_column *time = rows_column(rows, TEXT("TimeGenerated"));
+    if (time && !rows_known(rows, TEXT("Timestamp")))
+        rows_alias(binder, rows, TEXT("Timestamp"), time);
     return rows;
 }
 

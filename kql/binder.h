@@ -47,6 +47,8 @@ struct binder {
     const struct catalog_function *inside; /* a saved one: places are those of its call */
     struct kql_place call;
     const struct kql_operator *render;
+    unsigned discovered;     /* of the options' */
+    struct bound_rows *asks; /* what has to be asked of data before */
 };
 
 #define BINDER_DEPTH_MAX 400
@@ -192,12 +194,16 @@ void rows_define(struct binder *binder, struct bound_rows *rows, struct bound_co
                  struct bound_value *value);
 void rows_show(struct binder *binder, struct bound_rows *rows,
                struct bound_column *column); /* at the end of its columns */
+/* rows_known(), or a column that becomes one by being named, where rows are open. */
+struct bound_column *rows_open_column(struct binder *binder, const struct bound_rows *rows, struct text name);
 void rows_clear(struct bound_rows *rows); /* it shows nothing yet */
 /* With a column that may be named and is not shown, null or "" in every row, unless one of that name is known. */
 struct bound_rows *rows_with_unshown(struct binder *binder, struct bound_rows *input, struct text name,
                                      enum kql_type type);
 struct bound_rows *rows_hide(struct binder *binder, struct bound_rows *input, struct text name,
                              enum kql_type type); /* the same of a name that is not known */
+void rows_alias(struct binder *binder, struct bound_rows *rows, struct text name,
+                const struct bound_column *column); /* another name for it, not shown */
 struct text rows_unique_name(struct binder *binder, const struct bound_rows *rows, struct text name);
 struct scope scope_of(const struct scope *outer, const struct bound_rows *rows);
 
@@ -231,6 +237,6 @@ operator_binder bind_project, bind_extend, bind_project_away, bind_project_keep,
     bind_project_reorder, bind_where, bind_sort, bind_top, bind_take, bind_count_operator, bind_distinct,
     bind_serialize, bind_getschema, bind_as, bind_render, bind_parse, bind_parse_kv, bind_mv_expand,
     bind_mv_apply, bind_summarize, bind_join, bind_lookup, bind_union, bind_search, bind_partition,
-    bind_invoke, bind_make_series, bind_print, bind_range, bind_datatable, bind_sample_distinct;
+    bind_invoke, bind_make_series, bind_evaluate, bind_print, bind_range, bind_datatable, bind_sample_distinct;
 
 #endif

@@ -116,6 +116,7 @@ struct bound_rows {
     struct bound_column **columns; /* those the query sees, in its order */
     unsigned count;
     struct bound_definition *unshown; /* columns that may be named, and are not among those that * means */
+    struct bound_rows *open;          /* these, or some they come from, may have any column: it is made when named */
     struct bound_order *order; /* NULL: none; also columns that the query does not see */
     bool serialized;           /* row_number() and its like may be asked */
     struct bound_rows *input, *right;

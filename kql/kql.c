@@ -1,4 +1,6 @@
 #include "kql/binder.h"
+
+#include <string.h>
 #include "kql/emit.h"
 
 enum status kql_bind(struct text source, const struct catalog *catalog, const struct kql_options *options,
@@ -13,11 +15,38 @@ enum status kql_bind(struct text source, const struct catalog *catalog, const st
         return STATUS_REJECT;
     binder.shared_end = &binder.shared;
     *out = bind_queries(&binder, ARENA_NEW(arena, struct scope), statements);
+    bool asks = binder.asks && wrong->code && !strcmp(wrong->code, "unsupported.schema") && options->discovered_count < KQL_DISCOVERED_MAX;
+    if (asks) {
+        *out = ARENA_NEW(arena, struct bound_query);
+        (*out)->rows = binder.asks;
+    }
     if (*out) {
         (*out)->shared = binder.shared;
         (*out)->ids = binder.ids;
     }
-    return binder_failed(&binder) ? STATUS_REJECT : STATUS_OK;
+    return asks ? STATUS_RETRY : binder_failed(&binder) ? STATUS_REJECT : STATUS_OK;
+}
+
+bool kql_discovered_read(struct text json, struct arena *arena, struct kql_discovered *out)
+{
+    struct kql_expression *value, *items;
+    struct kql_statement *statements;
+    struct kql_diagnostic ignored;
+    struct kql_named *columns;
+    unsigned count = 0;
+
+    /* A dynamic literal is JSON and more. */
+    if (kql_parse(text_of(arena_format(arena, "let v = dynamic(%.*s);", TEXT_ARGS(json))), arena, &statements, &ignored) ||
+        !(value = statements->value) || value->kind != KQL_DYNAMIC || !value->left)
+        return false;
+    items = value->left->items;
+    for (const struct kql_expression *item = items; item; item = item->next)
+        count++;
+    columns = ARENA_ARRAY(arena, struct kql_named, count + 1);
+    *out = (struct kql_discovered){columns, count};
+    for (const struct kql_expression *item = items; item; item = item->next)
+        *columns++ = (struct kql_named){item->text, item->kind == KQL_BAG_MEMBER && item->left ? item->left->text : TEXT("")};
+    return true;
 }
 
 static void emit_shared_rows(struct emitter *emitter, const struct bound_shared *shared)

@@ -329,7 +329,7 @@ static struct kql_expression *parse_first(struct kql_parser *parser)
         parser_next(parser);
         return finished(parser, expression_new(parser, KQL_ALL, at));
     }
-    if (parser_at_word(parser, "true") || parser_at_word(parser, "false"))
+    if (parser_at_truth(parser))
         return parse_literal(parser);
     if (!parse_name(parser, false, &name)) {
         parser_expected(parser, "a value");
@@ -593,7 +593,7 @@ static struct kql_expression *parse_json(struct kql_parser *parser)
         value = parse_json_list(parser, '}', true);
     } else if (parser_at(parser, '-') || parser_at(parser, '+')) {
         value = parse_signed(parser);
-    } else if (parser_at_word(parser, "null") || parser_at_word(parser, "true") || parser_at_word(parser, "false") ||
+    } else if (parser_at_word(parser, "null") || parser_at_truth(parser) ||
                (parser->token->kind != KQL_NAME && parser->token->kind != KQL_MARK)) {
         value = parse_literal(parser);
     } else if (parser_at_word(parser, "dynamic")) {

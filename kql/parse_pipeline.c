@@ -701,7 +701,7 @@ static struct kql_expression *parse_constant(struct kql_parser *parser)
 {
     size_t sign = parser_at(parser, '-') || parser_at(parser, '+');
     const struct kql_token *token = &parser->token[sign];
-    bool word = token->kind == KQL_NAME && (parser_at_word(parser, "true") || parser_at_word(parser, "false") || parser_at_word(parser, "dynamic"));
+    bool word = token->kind == KQL_NAME && (parser_at_truth(parser) || parser_at_word(parser, "dynamic"));
 
     if ((token->kind == KQL_NAME && !word) || token->kind == KQL_MARK || token->kind == KQL_END) {
         parser_expected(parser, "a literal");

@@ -44,6 +44,16 @@ bool parser_at_word(const struct kql_parser *parser, const char *word)
     return parser->token->kind == KQL_NAME && text_equal(parser_text(parser), text_of(word));
 }
 
+bool parser_at_truth(const struct kql_parser *parser)
+{
+    static const char *const words[] = {"true", "false", "True", "False", "TRUE", "FALSE"};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (parser_at_word(parser, words[i]))
+            return true;
+    return false;
+}
+
 bool parser_take(struct kql_parser *parser, char mark)
 {
     bool there = parser_at(parser, mark);

@@ -25,6 +25,7 @@ struct text parser_text(const struct kql_parser *parser); /* of the next token *
 bool parser_at(const struct kql_parser *parser, char mark);
 bool parser_at_pair(const struct kql_parser *parser, const char *pair); /* "==" */
 bool parser_at_word(const struct kql_parser *parser, const char *word);
+bool parser_at_truth(const struct kql_parser *parser); /* true, False, TRUE … */
 bool parser_take(struct kql_parser *parser, char mark); /* steps over it when it is there */
 bool parser_take_pair(struct kql_parser *parser, const char *pair);
 bool parser_take_word(struct kql_parser *parser, const char *word);

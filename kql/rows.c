@@ -52,14 +52,19 @@ struct bound_rows *rows_new(struct binder *binder, enum rows_kind kind, struct b
         rows->serialized = input->serialized;
         if (kind != ROWS_GROUP && kind != ROWS_NEWEST)
             rows->unshown = input->unshown;
+        if (kind != ROWS_GROUP && kind != ROWS_NEWEST)
+            rows->open = input->open;
     }
     return rows;
 }
+
+static void rows_hide_in(struct binder *binder, struct bound_rows *rows, struct text name, enum kql_type type);
 
 void rows_clear(struct bound_rows *rows)
 {
     rows->count = 0;
     rows->unshown = NULL;
+    rows->open = NULL;
 }
 
 struct bound_column *rows_known(const struct bound_rows *rows, struct text name)
@@ -69,7 +74,21 @@ struct bound_column *rows_known(const struct bound_rows *rows, struct text name)
     for (const struct bound_definition *unshown = rows ? rows->unshown : NULL; !column && unshown; unshown = unshown->next)
         if (text_equal(unshown->column->name, name))
             column = unshown->column;
+    for (const struct bound_definition *unshown = rows && rows->open ? rows->open->unshown : NULL; !column && unshown;
+         unshown = unshown->next)
+        if (text_equal(unshown->column->name, name))
+            column = unshown->column;
     return column;
+}
+
+struct bound_column *rows_open_column(struct binder *binder, const struct bound_rows *rows, struct text name)
+{
+    struct bound_column *column = rows_known(rows, name);
+
+    if (column || !rows || !rows->open)
+        return column;
+    rows_hide_in(binder, rows->open, name, TYPE_DYNAMIC);
+    return rows->open->unshown->column;
 }
 
 struct bound_rows *rows_with_unshown(struct binder *binder, struct bound_rows *input, struct text name, enum kql_type type)
@@ -82,14 +101,33 @@ struct bound_rows *rows_hide(struct binder *binder, struct bound_rows *input, st
     struct bound_rows *rows = input->kind == ROWS_EXTEND && input->unshown
                                   ? input
                                   : rows_new(binder, ROWS_EXTEND, input, input->place);
+    rows_hide_in(binder, rows, name, type);
+    return rows;
+}
+
+/* The same column, so that it stays as it lies. */
+void rows_alias(struct binder *binder, struct bound_rows *rows, struct text name, const struct bound_column *column)
+{
+    struct bound_definition *unshown = ARENA_NEW(binder->arena, struct bound_definition);
+    struct bound_column *alias = ARENA_NEW(binder->arena, struct bound_column);
+
+    *alias = *column;
+    alias->name = name;
+    *unshown = (struct bound_definition){rows->unshown, alias, NULL};
+    rows->unshown = unshown;
+}
+
+/* Rows of a group have no definitions but those that they are grouped by, and nothing to compute the column from. */
+static void rows_hide_in(struct binder *binder, struct bound_rows *rows, struct text name, enum kql_type type)
+{
     struct bound_column *column = column_new(binder, name, type);
     struct bound_definition *unshown = ARENA_ARRAY(binder->arena, struct bound_definition, 2);
 
     unshown[0] = (struct bound_definition){rows->unshown, column, NULL};
-    unshown[1] = (struct bound_definition){rows->definitions, column, value_null(binder, type, input->place)};
+    unshown[1] = (struct bound_definition){rows->definitions, column, value_null(binder, type, rows->place)};
     rows->unshown = &unshown[0];
-    rows->definitions = &unshown[1]; /* one that nothing asks for leaves no trace in the statement */
-    return rows;
+    if (rows->kind == ROWS_EXTEND)
+        rows->definitions = &unshown[1]; /* one that nothing asks for leaves no trace in the statement */
 }
 
 void rows_define(struct binder *binder, struct bound_rows *rows, struct bound_column *column,

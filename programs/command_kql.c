@@ -64,6 +64,7 @@ static enum cli_exit run_check(const struct cli *cli)
     struct problem why;
 
     check.options.now_ticks = kql_now_ticks();
+    check.options.open_schemas = true; /* there is no data to ask */
     arena_init(&check.arena);
     if (schema)
         status = kql_schema_load(schema, catalog, &why);

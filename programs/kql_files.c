@@ -191,6 +191,74 @@ static enum status jsonl_read(const char *path, struct text source, kql_query_si
     return STATUS_OK;
 }
 
+/* The lines up to the next blank one; `*rest` is what stands behind. */
+static struct text next_piece(struct text *rest)
+{
+    struct text line, piece = *rest;
+
+    while (rest->count) {
+        struct text behind = text_cut(*rest, '\n', &line);
+        if (!text_trim(line).count)
+            break;
+        *rest = behind.bytes ? behind : (struct text){line.bytes + line.count, 0};
+    }
+    piece.count = (size_t)(rest->bytes - piece.bytes);
+    while (rest->count) {
+        struct text behind = text_cut(*rest, '\n', &line);
+        if (text_trim(line).count)
+            break;
+        *rest = behind.bytes ? behind : (struct text){line.bytes + line.count, 0};
+    }
+    return piece;
+}
+
+static bool parses(struct text query, struct arena *arena)
+{
+    struct kql_statement *statements;
+    struct kql_diagnostic ignored;
+
+    return !kql_parse(query, arena, &statements, &ignored);
+}
+
+static bool says_something(struct text piece)
+{
+    struct text line;
+
+    while (piece.count) {
+        piece = text_cut(piece, '\n', &line);
+        line = text_trim(line);
+        if (line.count && !text_starts(line, TEXT("//")))
+            return true;
+    }
+    return false;
+}
+
+/* A .kql file is one query, or, where that cannot be, several with blank lines between, as query editors run them. */
+static void bare_read(struct text source, struct arena *arena, kql_query_sink *sink, void *context)
+{
+    size_t pieces = 0, fine = 0;
+    struct text rest = source;
+
+    if (!parses(source, arena)) {
+        while (rest.count) {
+            struct text piece = next_piece(&rest);
+            if (!says_something(piece))
+                continue;
+            pieces++;
+            fine += parses(piece, arena);
+        }
+    }
+    if (pieces < 2 || fine * 2 < pieces) {
+        sink(context, TEXT_NONE, TEXT_NONE, source);
+        return;
+    }
+    for (rest = source; rest.count;) {
+        struct text piece = next_piece(&rest);
+        if (says_something(piece))
+            sink(context, TEXT_NONE, TEXT_NONE, piece);
+    }
+}
+
 enum status kql_file_read(const char *path, kql_query_sink *sink, void *context, struct problem *why)
 {
     struct function_file file = {0};
@@ -207,7 +275,7 @@ enum status kql_file_read(const char *path, kql_query_sink *sink, void *context,
         if (!status)
             sink(context, TEXT_NONE, file.filled, file.query);
     } else if (!status) {
-        sink(context, TEXT_NONE, TEXT_NONE, buf_as_text(&source));
+        bare_read(buf_as_text(&source), &arena, sink, context);
     }
     buf_done(&source);
     arena_done(&arena);

@@ -4,7 +4,7 @@
 #include "kql/catalog.h"
 #include "runtime/status.h"
 
-/* Queries and saved functions as people keep them: .kql is one query; .yaml or .yml is Sentinel's, the query under
+/* Queries and saved functions as people keep them: .kql is one query, or several with blank lines between; .yaml or .yml is Sentinel's, the query under
  * `query`, `FunctionQuery` or `ParserQuery`; .jsonl has an object with `query`, and `id`, on each line. */
 typedef void kql_query_sink(void *context, struct text id, struct text parameters, struct text query);
 

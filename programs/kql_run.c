@@ -83,15 +83,21 @@ static void print_refused(struct buf *line, const char *code, const char *messag
     buf_format(line, ",\"line\":%u,\"column\":%u}", number, column);
 }
 
-static void run_statement(struct run *run, const struct kql_sql *statement)
+static enum status statement_query(struct run *run, const struct kql_sql *statement, struct db_rows **rows)
 {
     const char **parameters = ARENA_ARRAY(&run->arena, const char *, statement->parameter_count);
-    struct db_rows *rows = NULL;
 
     for (unsigned i = 0; i < statement->parameter_count; i++)
         parameters[i] = arena_string(&run->arena, statement->parameters[i].text);
-    run->status = db_query(run->db, arena_string(&run->arena, statement->sql), parameters,
-                           statement->parameter_count, QUERY_MS, &rows, &run->why);
+    return db_query(run->db, arena_string(&run->arena, statement->sql), parameters, statement->parameter_count, QUERY_MS,
+                    rows, &run->why);
+}
+
+static void run_statement(struct run *run, const struct kql_sql *statement)
+{
+    struct db_rows *rows = NULL;
+
+    run->status = statement_query(run, statement, &rows);
     if (run->status)
         print_refused(&run->line, "unsupported.execution", run->why.text, 1, 1);
     /* Time was up, or the session ended, and the helper functions with it. */
@@ -100,6 +106,27 @@ static void run_statement(struct run *run, const struct kql_sql *statement)
     else if (!run->status)
         print_rows(&run->line, statement, rows);
     db_rows_free(rows);
+}
+
+/* Binds the query, asking for columns that depend on data where it has some. */
+static enum status bound_with_data(struct run *run, struct text query, struct bound_query **out, struct kql_diagnostic *wrong)
+{
+    struct kql_discovered discovered[KQL_DISCOVERED_MAX];
+    struct kql_options options = run->options;
+    enum status status;
+
+    options.discovered = discovered;
+    while ((status = kql_bind(query, run->catalog, &options, &run->arena, out, wrong)) == STATUS_RETRY) {
+        struct kql_sql *statement = NULL;
+        struct kql_diagnostic ignored;
+        struct db_rows *rows = NULL;
+        bool known = !kql_emit(*out, HELPERS, &run->arena, &statement, &ignored) && !statement_query(run, statement, &rows) &&
+                     kql_discovered_read(db_text(rows, 0, 0), &run->arena, &discovered[options.discovered_count++]);
+        db_rows_free(rows);
+        if (!known)
+            break;
+    }
+    return status;
 }
 
 static void run_query(void *context, struct text id, struct text parameters, struct text query)
@@ -116,8 +143,7 @@ static void run_query(void *context, struct text id, struct text parameters, str
     buf_clear(&run->line);
     buf_string(&run->line, "{\"id\":");
     buf_json_string(&run->line, id.bytes ? id : TEXT(""));
-    if (kql_bind(query, run->catalog, &run->options, &run->arena, &queries, &wrong) ||
-        kql_emit(queries, HELPERS, &run->arena, &statements, &wrong)) {
+    if (bound_with_data(run, query, &queries, &wrong) || kql_emit(queries, HELPERS, &run->arena, &statements, &wrong)) {
         kql_position(query, wrong.place.at, &number, &column);
         print_refused(&run->line, wrong.code, wrong.message, number, column);
     } else {

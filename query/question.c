@@ -176,44 +176,6 @@ static void trouble_compiled(struct asking *asking, const struct kql_diagnostic 
     kql_position(asking->question->kql, wrong->place.at, &trouble->line, &trouble->column);
 }
 
-static struct kql_sql *compiled(struct asking *asking)
-{
-    const struct question *question = asking->question;
-    const struct question_room *room = &asking->room;
-    int64_t started_us = clock_utc_us();
-    struct kql_options options = {
-        .now_ticks = KQL_TICKS_OF_EPOCH + started_us * TICKS_PER_US,
-        .from_ticks = question->from_ticks,
-        .to_ticks = question->to_ticks,
-        .parameters = question->parameters,
-        .parameter_count = question->parameter_count,
-        .workspaces = room->workspaces,
-        .workspace_count = room->workspace_count,
-        .home_count = room->everywhere ? room->home_count : 0,
-    };
-    struct kql_diagnostic wrong;
-    struct bound_query *bound;
-    struct kql_sql *results = NULL;
-
-    if (kql_bind(question->kql, room->catalog, &options, asking->request->arena, &bound, &wrong) ||
-        kql_emit(bound, "kql", asking->request->arena, &results, &wrong))
-        trouble_compiled(asking, &wrong);
-    asking->facts->compile_us = clock_utc_us() - started_us;
-    return asking->trouble->kind ? NULL : results;
-}
-
-/* ---- running ---- */
-
-static const char **parameters_of(const struct asking *asking)
-{
-    const struct kql_sql *result = asking->result;
-    const char **parameters = ARENA_ARRAY(asking->request->arena, const char *, result->parameter_count + 1);
-
-    for (unsigned i = 0; i < result->parameter_count; i++)
-        parameters[i] = arena_string(asking->request->arena, result->parameters[i].text);
-    return parameters;
-}
-
 /* What a failure of the statement means to whoever asked. True: it means something, and is told. */
 static bool trouble_ran(struct asking *asking, enum status status, const struct problem *why)
 {
@@ -235,6 +197,76 @@ static bool trouble_ran(struct asking *asking, enum status status, const struct 
     trouble_set(asking->trouble, TROUBLE_EXECUTION, "unsupported.execution", "%.400s", why->text);
     return true;
 }
+
+static const char **parameters_of(const struct request *request, const struct kql_sql *result)
+{
+    const char **parameters = ARENA_ARRAY(request->arena, const char *, result->parameter_count + 1);
+
+    for (unsigned i = 0; i < result->parameter_count; i++)
+        parameters[i] = arena_string(request->arena, result->parameters[i].text);
+    return parameters;
+}
+
+/* Columns that depend on data: one row with one value says which there are. */
+static enum status discover(struct asking *asking, const struct bound_query *asks, struct kql_discovered *out,
+                            struct problem *why)
+{
+    const struct request *request = asking->request;
+    struct kql_diagnostic wrong;
+    struct kql_sql *result = NULL;
+    struct db_rows *rows = NULL;
+
+    if (kql_emit(asks, "kql", request->arena, &result, &wrong)) {
+        trouble_compiled(asking, &wrong);
+        return STATUS_OK;
+    }
+    enum status status = db_query(request->db, arena_string(request->arena, result->sql), parameters_of(request, result),
+                                  result->parameter_count, asking->question->timeout_ms + SERVER_FIRST_MS, &rows, why);
+    if (status)
+        return trouble_ran(asking, status, why) ? STATUS_OK : status;
+    if (!kql_discovered_read(db_text(rows, 0, 0), request->arena, out))
+        trouble_set(asking->trouble, TROUBLE_EXECUTION, "unsupported.schema", "The columns that the data has cannot be read.");
+    db_rows_free(rows);
+    return STATUS_OK;
+}
+
+static enum status compiled(struct asking *asking, const struct kql_sql **out, struct problem *why)
+{
+    const struct question *question = asking->question;
+    const struct question_room *room = &asking->room;
+    struct kql_discovered discovered[KQL_DISCOVERED_MAX];
+    int64_t started_us = clock_utc_us(), compiling_us = started_us; /* without what had to be asked of data */
+    struct kql_options options = {
+        .now_ticks = KQL_TICKS_OF_EPOCH + started_us * TICKS_PER_US,
+        .from_ticks = question->from_ticks,
+        .to_ticks = question->to_ticks,
+        .parameters = question->parameters,
+        .parameter_count = question->parameter_count,
+        .workspaces = room->workspaces,
+        .workspace_count = room->workspace_count,
+        .home_count = room->everywhere ? room->home_count : 0,
+        .discovered = discovered,
+    };
+    struct kql_diagnostic wrong;
+    struct bound_query *bound;
+    struct kql_sql *results = NULL;
+    enum status status, found = STATUS_OK;
+
+    while ((status = kql_bind(question->kql, room->catalog, &options, asking->request->arena, &bound, &wrong)) == STATUS_RETRY) {
+        found = discover(asking, bound, &discovered[options.discovered_count], why);
+        if (found || asking->trouble->kind)
+            return found;
+        options.discovered_count++;
+        compiling_us = clock_utc_us();
+    }
+    if (status || kql_emit(bound, "kql", asking->request->arena, &results, &wrong))
+        trouble_compiled(asking, &wrong);
+    asking->facts->compile_us = clock_utc_us() - compiling_us;
+    *out = results;
+    return STATUS_OK;
+}
+
+/* ---- running ---- */
 
 /* The planner's own figure, in its own unit: reading a page of 8 kB is 1. */
 static enum status cost_check(struct asking *asking, const char *const *parameters, struct problem *why)
@@ -286,7 +318,7 @@ static enum status row_take(void *context, const struct db_rows *row, struct pro
 
 static enum status result_run(struct asking *asking, struct problem *why)
 {
-    const char **parameters = parameters_of(asking);
+    const char **parameters = parameters_of(asking->request, asking->result);
     const struct question_sink *sink = asking->sink;
     struct kql_sql const *result = asking->result;
 
@@ -331,7 +363,7 @@ enum status question_ask(struct query *query, const struct request *request, con
     struct running_question *running = running_begin(query_running_of(query), request->db, request->exchange,
                                                      request->caller->token_id, facts->workspaces, question->kql);
     if (!trouble->kind)
-        asking.result = compiled(&asking);
+        status = compiled(&asking, &asking.result, why);
     for (; !status && asking.result && !trouble->kind; asking.result = asking.result->next)
         status = result_run(&asking, why);
     if (running_end(query_running_of(query), running) && trouble->kind == TROUBLE_TIMEOUT)

@@ -641,3 +641,17 @@ CREATE OR REPLACE FUNCTION kql.has_ipv4_prefix(x text, y text) RETURNS bool LANG
 $$ SELECT (y ~ '^(\d{1,3}\.){1,3}$' OR kql.address(y) IS NOT NULL) AND EXISTS (SELECT 1 FROM kql.addresses(x) a WHERE kql.address(a) IS NOT NULL AND (CASE WHEN y LIKE '%.' THEN starts_with(a, y) ELSE a = y END)) $$;
 CREATE OR REPLACE FUNCTION kql.has_any_ipv4_prefix(x text, y json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT coalesce(bool_or(kql.has_ipv4_prefix(x, kql.text_of(e))), false) FROM kql.elements(y) e $$;
+
+-- ---- columns that come from data ----
+CREATE OR REPLACE FUNCTION kql.bag_types_step(known jsonb, x json) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) IS DISTINCT FROM 'object' THEN known ELSE known || coalesce(
+        (SELECT jsonb_object_agg(e.key, CASE WHEN t.type = '' THEN coalesce(known ->> e.key, '') WHEN coalesce(known ->> e.key, '') IN ('', t.type) THEN t.type
+                                             WHEN known ->> e.key IN ('long', 'real') AND t.type IN ('long', 'real') THEN 'real' ELSE 'dynamic' END)
+           FROM json_each(x) e, LATERAL (SELECT CASE kql.gettype(e.value) WHEN 'null' THEN '' WHEN 'dictionary' THEN 'dynamic' WHEN 'array' THEN 'dynamic'
+                                                     ELSE kql.gettype(e.value) END AS type) t), '{}') END $$;
+CREATE OR REPLACE FUNCTION kql.bag_types_end(known jsonb) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_object_agg(key, CASE value WHEN '' THEN 'dynamic' ELSE value END ORDER BY key COLLATE "C"), '{}') FROM jsonb_each_text(known) $$;
+CREATE OR REPLACE AGGREGATE kql.bag_types(json) (sfunc = kql.bag_types_step, stype = jsonb, initcond = '{}', finalfunc = kql.bag_types_end);
+CREATE OR REPLACE FUNCTION kql.value_names_end(known text[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(json_agg(v ORDER BY v COLLATE "C"), '[]') FROM (SELECT DISTINCT v FROM unnest(known) v) d $$;
+CREATE OR REPLACE AGGREGATE kql.value_names(text) (sfunc = array_append, stype = text[], initcond = '{}', finalfunc = kql.value_names_end);
