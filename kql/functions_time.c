@@ -46,6 +46,8 @@ static const struct kql_signature rows[] = {
     {"floor", "dd", "d", "@bin(%1, %2)", ""},
     {"floor", "pp", "p", "@bin(%1, %2)", ""},
     {"floor", "tp", "t", "@bin(%1, %2)", ""},
+    {"datetime_local_to_utc", "ts", "t", "@local_to_utc(%1, %2)", NULL},
+    {"datetime_utc_to_local", "ts", "t", "@utc_to_local(%1, %2)", NULL},
     {"bin_at", "lll", "l", "@bin_at(%1, %2, %3)", ""},
     {"bin_at", "rrr", "r", "@bin_at(%1, %2, %3)", ""},
     {"bin_at", "ppp", "p", "@bin_at(%1, %2, %3)", ""},

@@ -655,3 +655,311 @@ CREATE OR REPLACE AGGREGATE kql.bag_types(json) (sfunc = kql.bag_types_step, sty
 CREATE OR REPLACE FUNCTION kql.value_names_end(known text[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT coalesce(json_agg(v ORDER BY v COLLATE "C"), '[]') FROM (SELECT DISTINCT v FROM unnest(known) v) d $$;
 CREATE OR REPLACE AGGREGATE kql.value_names(text) (sfunc = array_append, stype = text[], initcond = '{}', finalfunc = kql.value_names_end);
+
+-- ---- hashes: xxHash64 of the text's bytes (its specification), SHA-1 (FIPS 180-4) ----
+CREATE OR REPLACE FUNCTION kql.rotate(x bigint, n int) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT (x << n) | ((x >> (64 - n)) & ((1::bigint << n) - 1)) $$;
+CREATE OR REPLACE FUNCTION kql.bytes_of(b bytea, at int, n int) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT bit_or(get_byte(b, at + i)::bigint << (8 * i)) FROM generate_series(0, n - 1) i $$;
+CREATE OR REPLACE FUNCTION kql.xx_round(acc bigint, lane bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.multiply(kql.rotate(kql.add(acc, kql.multiply(lane, -4417276706812531889)), 31), -7046029288634856825) $$;
+CREATE OR REPLACE FUNCTION kql.hash(x text) RETURNS bigint LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    b bytea := convert_to(x, 'UTF8');
+    n int := octet_length(b);
+    at int := 0;
+    p1 constant bigint := -7046029288634856825;
+    p2 constant bigint := -4417276706812531889;
+    p3 constant bigint := 1609587929392839161;
+    p4 constant bigint := -8796714831421723037;
+    p5 constant bigint := 2870177450012600261;
+    v bigint[];
+    h bigint;
+BEGIN
+    IF n >= 32 THEN
+        v := ARRAY[kql.add(p1, p2), p2, 0, kql.subtract(0, p1)];
+        WHILE at <= n - 32 LOOP
+            FOR i IN 1 .. 4 LOOP
+                v[i] := kql.xx_round(v[i], kql.bytes_of(b, at + 8 * (i - 1), 8));
+            END LOOP;
+            at := at + 32;
+        END LOOP;
+        h := kql.add(kql.add(kql.rotate(v[1], 1), kql.rotate(v[2], 7)), kql.add(kql.rotate(v[3], 12), kql.rotate(v[4], 18)));
+        FOR i IN 1 .. 4 LOOP
+            h := kql.add(kql.multiply(h # kql.xx_round(0, v[i]), p1), p4);
+        END LOOP;
+    ELSE
+        h := p5;
+    END IF;
+    h := kql.add(h, n);
+    WHILE at <= n - 8 LOOP
+        h := kql.add(kql.multiply(kql.rotate(h # kql.xx_round(0, kql.bytes_of(b, at, 8)), 27), p1), p4);
+        at := at + 8;
+    END LOOP;
+    IF at <= n - 4 THEN
+        h := kql.add(kql.multiply(kql.rotate(h # kql.multiply(kql.bytes_of(b, at, 4), p1), 23), p2), p3);
+        at := at + 4;
+    END IF;
+    WHILE at < n LOOP
+        h := kql.multiply(kql.rotate(h # kql.multiply(get_byte(b, at), p5), 11), p1);
+        at := at + 1;
+    END LOOP;
+    h := kql.multiply(h # ((h >> 33) & 2147483647), p2);
+    h := kql.multiply(h # ((h >> 29) & 34359738367), p3);
+    RETURN h # ((h >> 32) & 4294967295);
+END $$;
+CREATE OR REPLACE FUNCTION kql.sha1(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    b bytea := convert_to(x, 'UTF8');
+    n int := octet_length(b);
+    m constant bigint := 4294967295;
+    h bigint[] := ARRAY[1732584193, 4023233417, 2562383102, 271733878, 3285377520];
+    w bigint[];
+    a bigint; c bigint; d bigint; e bigint; g bigint; f bigint; k bigint; t bigint;
+BEGIN
+    b := b || '\x80' || decode(repeat('00', (119 - n % 64) % 64), 'hex') || decode(lpad(to_hex(n::bigint * 8), 16, '0'), 'hex');
+    FOR chunk IN 0 .. octet_length(b) / 64 - 1 LOOP
+        FOR i IN 0 .. 15 LOOP
+            w[i] := (get_byte(b, chunk * 64 + i * 4)::bigint << 24) | (get_byte(b, chunk * 64 + i * 4 + 1) << 16)
+                    | (get_byte(b, chunk * 64 + i * 4 + 2) << 8) | get_byte(b, chunk * 64 + i * 4 + 3);
+        END LOOP;
+        FOR i IN 16 .. 79 LOOP
+            t := w[i - 3] # w[i - 8] # w[i - 14] # w[i - 16];
+            w[i] := ((t << 1) | (t >> 31)) & m;
+        END LOOP;
+        a := h[1]; c := h[2]; d := h[3]; e := h[4]; g := h[5];
+        FOR i IN 0 .. 79 LOOP
+            IF i < 20 THEN f := (c & d) | ((~ c) & m & e); k := 1518500249;
+            ELSIF i < 40 THEN f := c # d # e; k := 1859775393;
+            ELSIF i < 60 THEN f := (c & d) | (c & e) | (d & e); k := 2400959708;
+            ELSE f := c # d # e; k := 3395469782;
+            END IF;
+            t := ((((a << 5) | (a >> 27)) & m) + f + g + k + w[i]) & m;
+            g := e; e := d; d := ((c << 30) | (c >> 2)) & m; c := a; a := t;
+        END LOOP;
+        h := ARRAY[(h[1] + a) & m, (h[2] + c) & m, (h[3] + d) & m, (h[4] + e) & m, (h[5] + g) & m];
+    END LOOP;
+    RETURN (SELECT string_agg(lpad(to_hex(v), 8, '0'), '' ORDER BY i) FROM unnest(h) WITH ORDINALITY u(v, i));
+END $$;
+
+-- ---- texts that have parts ----
+CREATE OR REPLACE FUNCTION kql.xml_char(c bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN c BETWEEN 1 AND 55295 OR c BETWEEN 57344 AND 1114111 THEN chr(c::int) ELSE '' END $$;
+CREATE OR REPLACE FUNCTION kql.xml_text(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    out text := '';
+    part text[];
+BEGIN
+    IF position('&' IN x) = 0 THEN RETURN x; END IF;
+    FOR part IN SELECT regexp_matches(x, '&(#[0-9]+|#x[0-9a-fA-F]+|[a-z]+);|([^&]+|&)', 'g') LOOP
+        out := out || CASE WHEN part[2] IS NOT NULL THEN part[2] WHEN part[1] = 'lt' THEN '<' WHEN part[1] = 'gt' THEN '>' WHEN part[1] = 'amp' THEN '&'
+                           WHEN part[1] = 'quot' THEN '"' WHEN part[1] = 'apos' THEN '''' WHEN part[1] LIKE '#x%' THEN kql.xml_char(kql.of_hex(substr(part[1], 3)))
+                           WHEN part[1] LIKE '#%' THEN kql.xml_char(kql.to_long(substr(part[1], 2))) ELSE '&' || part[1] || ';' END;
+    END LOOP;
+    RETURN out;
+END $$;
+-- Members of one element: those of one name become a list where the first stood.
+CREATE OR REPLACE FUNCTION kql.xml_members(names text[], parts text[], content text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN cardinality(names) = 0 THEN CASE WHEN content = '' THEN 'null' ELSE to_json(content)::text END
+               ELSE '{' || (SELECT string_agg(to_json(m.name)::text || ':' || m.value, ',' ORDER BY m.at) FROM
+                    (SELECT name, min(i) AS at, CASE WHEN count(*) > 1 THEN '[' || string_agg(value, ',' ORDER BY i) || ']' ELSE min(value) END AS value
+                       FROM (SELECT * FROM unnest(names, parts) WITH ORDINALITY u(name, value, i)
+                             UNION ALL SELECT '#text', to_json(content)::text, 1000000 WHERE content <> '') p GROUP BY name) m) || '}' END $$;
+CREATE OR REPLACE FUNCTION kql.parse_xml(x text) RETURNS json LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    token text[];
+    attribute text[];
+    tags text[] := '{}';
+    names jsonb := '[]'; -- of the elements that are open, innermost last: lists of names
+    parts jsonb := '[]'; -- and of the JSON of each
+    texts text[] := '{}';
+    depth int := 0;
+    tag text;
+    done text;
+    of_names text[];
+    of_parts text[];
+BEGIN
+    IF x IS NULL OR x !~ '<' OR length(x) > 10000000 OR NOT xml_is_well_formed_document(x) THEN RETURN NULL; END IF;
+    FOR token IN SELECT regexp_matches(x, '<!--.*?-->|<\?.*?\?>|<!\[CDATA\[(.*?)\]\]>|<(/?)([^\s/>!?]+)((?:\s+[^\s=]+\s*=\s*(?:"[^"]*"|''[^'']*''))*)\s*(/?)>|<![^>]*>|([^<]+)', 'g') LOOP
+        IF token[6] IS NOT NULL OR token[1] IS NOT NULL THEN
+            IF depth > 0 AND (token[1] IS NOT NULL OR token[6] ~ '\S') THEN
+                texts[depth] := texts[depth] || coalesce(token[1], kql.xml_text(token[6]));
+            END IF;
+            CONTINUE;
+        END IF;
+        CONTINUE WHEN token[3] IS NULL;
+        IF token[2] = '' THEN
+            depth := depth + 1;
+            tags[depth] := token[3];
+            texts[depth] := '';
+            of_names := '{}';
+            of_parts := '{}';
+            FOR attribute IN SELECT regexp_matches(token[4], '([^\s=]+)\s*=\s*(?:"([^"]*)"|''([^'']*)'')', 'g') LOOP
+                of_names := of_names || ('@' || attribute[1]);
+                of_parts := of_parts || to_json(kql.xml_text(coalesce(attribute[2], attribute[3])))::text;
+            END LOOP;
+            names := names || jsonb_build_array(to_jsonb(of_names));
+            parts := parts || jsonb_build_array(to_jsonb(of_parts));
+        END IF;
+        IF token[2] = '/' OR token[5] = '/' THEN
+            tag := tags[depth];
+            of_names := ARRAY(SELECT jsonb_array_elements_text(names -> (depth - 1)));
+            of_parts := ARRAY(SELECT jsonb_array_elements_text(parts -> (depth - 1)));
+            done := kql.xml_members(of_names, of_parts, texts[depth]);
+            names := names - (depth - 1);
+            parts := parts - (depth - 1);
+            depth := depth - 1;
+            IF depth = 0 THEN RETURN ('{' || to_json(tag)::text || ':' || done || '}')::json; END IF;
+            names := jsonb_set(names, ARRAY[(depth - 1)::text], (names -> (depth - 1)) || to_jsonb(tag));
+            parts := jsonb_set(parts, ARRAY[(depth - 1)::text], (parts -> (depth - 1)) || to_jsonb(done));
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE FUNCTION kql.parse_path(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT json_build_object('Scheme', coalesce(s.m[1], ''), 'RootPath', coalesce(substring(s.path FROM '^([A-Za-z]:)'), ''),
+        'DirectoryPath', d.directory, 'DirectoryName', coalesce(substring(d.directory FROM '([^/\\]*)$'), ''),
+        'Filename', f.name, 'Extension', coalesce(substring(f.name FROM '\.([^.]*)$'), ''), 'AlternateDataStreamName', f.stream)
+     FROM (SELECT regexp_match(x, '^([A-Za-z][A-Za-z0-9+.-]+)://') AS m, regexp_replace(x, '^[A-Za-z][A-Za-z0-9+.-]+://', '') AS path) s,
+          LATERAL (SELECT coalesce(substring(s.path FROM '^(.*)[/\\][^/\\]*$'), '') AS directory, substring(s.path FROM '([^/\\]*)$') AS last) d,
+          LATERAL (SELECT CASE WHEN d.last ~ '^[A-Za-z]:$' THEN '' ELSE split_part(d.last, ':', 1) END AS name, split_part(d.last, ':', 2) AS stream) f $$;
+-- As Windows programs split their command line: backslashes before a quote, quotes, blanks.
+CREATE OR REPLACE FUNCTION kql.parse_command_line(x text) RETURNS json LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    out text[] := '{}';
+    word text := NULL;
+    quoted bool := false;
+    at int := 1;
+    slashes int;
+    c text;
+BEGIN
+    WHILE at <= length(x) LOOP
+        c := substr(x, at, 1);
+        IF c = E'\\' THEN
+            slashes := length(substring(substr(x, at) FROM '^\\+'));
+            at := at + slashes;
+            IF substr(x, at, 1) = '"' THEN
+                word := coalesce(word, '') || repeat(E'\\', slashes / 2);
+                IF slashes % 2 = 1 THEN word := word || '"'; at := at + 1; END IF;
+            ELSE
+                word := coalesce(word, '') || repeat(E'\\', slashes);
+            END IF;
+        ELSIF c = '"' THEN
+            quoted := NOT quoted;
+            word := coalesce(word, '');
+            at := at + 1;
+        ELSIF c IN (' ', E'\t') AND NOT quoted THEN
+            IF word IS NOT NULL THEN out := out || word; word := NULL; END IF;
+            at := at + 1;
+        ELSE
+            word := coalesce(word, '') || c;
+            at := at + 1;
+        END IF;
+    END LOOP;
+    IF word IS NOT NULL THEN out := out || word; END IF;
+    RETURN CASE WHEN x = '' THEN NULL ELSE to_json(out) END;
+END $$;
+CREATE OR REPLACE FUNCTION kql.base64_bytes(x text) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN length(x) % 4 = 0 AND x ~ '^[A-Za-z0-9+/]*={0,2}$' THEN decode(x, 'base64') END $$;
+CREATE OR REPLACE FUNCTION kql.base64_decode_array(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN kql.base64_bytes(x) IS NOT NULL THEN coalesce((SELECT json_agg(get_byte(kql.base64_bytes(x), i) ORDER BY i)
+          FROM generate_series(0, octet_length(kql.base64_bytes(x)) - 1) i), '[]') END $$;
+CREATE OR REPLACE FUNCTION kql.base64_encode_array(x json) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(x) = 'array' AND NOT EXISTS (SELECT FROM json_array_elements(x) e WHERE kql.to_long(e) NOT BETWEEN 0 AND 255 OR kql.to_long(e) IS NULL)
+               THEN coalesce((SELECT translate(encode(string_agg(decode(lpad(to_hex(kql.to_long(e)), 2, '0'), 'hex'), '' ORDER BY i), 'base64'), E'\n', '')
+                                FROM json_array_elements(x) WITH ORDINALITY u(e, i)), '') ELSE '' END $$;
+-- Microsoft's order of a GUID's bytes: the first three groups are numbers, least byte first.
+CREATE OR REPLACE FUNCTION kql.guid_bytes(x uuid) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT decode(substr(h, 7, 2) || substr(h, 5, 2) || substr(h, 3, 2) || substr(h, 1, 2) || substr(h, 11, 2) || substr(h, 9, 2) || substr(h, 15, 2) || substr(h, 13, 2) || substr(h, 17), 'hex')
+     FROM (SELECT replace(x::text, '-', '') AS h) t $$;
+CREATE OR REPLACE FUNCTION kql.swap_guid(h text) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT (substr(h, 7, 2) || substr(h, 5, 2) || substr(h, 3, 2) || substr(h, 1, 2) || substr(h, 11, 2) || substr(h, 9, 2) || substr(h, 15, 2) || substr(h, 13, 2) || substr(h, 17))::uuid $$;
+CREATE OR REPLACE FUNCTION kql.bytes_guid(b bytea) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN octet_length(b) = 16 THEN kql.swap_guid(encode(b, 'hex')) END $$;
+CREATE OR REPLACE FUNCTION kql.sorted_json(x json) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ BEGIN
+    RETURN CASE json_typeof(x)
+        WHEN 'object' THEN '{' || coalesce((SELECT string_agg(to_json(key)::text || ':' || kql.sorted_json(value), ',' ORDER BY key COLLATE "C") FROM json_each(x)), '') || '}'
+        WHEN 'array' THEN '[' || coalesce((SELECT string_agg(kql.sorted_json(e), ',' ORDER BY i) FROM json_array_elements(x) WITH ORDINALITY u(e, i)), '') || ']'
+        ELSE coalesce(x::text, '') END;
+END $$;
+CREATE OR REPLACE FUNCTION kql.treepath(x json, path text) RETURNS text[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ BEGIN
+    RETURN CASE json_typeof(x)
+        WHEN 'object' THEN ARRAY(SELECT p FROM json_each(x) WITH ORDINALITY u(key, value, i), LATERAL (SELECT CASE WHEN path = '' THEN '[''' || key || ''']' ELSE path || '[''' || key || ''']' END AS here) h,
+                                 LATERAL unnest(ARRAY[h.here] || kql.treepath(value, h.here)) WITH ORDINALITY v(p, k) ORDER BY i, k)
+        WHEN 'array' THEN CASE WHEN json_array_length(x) = 0 THEN '{}'::text[] ELSE ARRAY[path || '[0]'] || kql.treepath(x -> 0, path || '[0]') END
+        ELSE '{}'::text[] END;
+END $$;
+
+-- ---- addresses of both lengths ----
+CREATE OR REPLACE FUNCTION kql.inet_of(x text) RETURNS inet LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x ~ '^(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}(/(3[0-2]|[12]?[0-9]))?$' THEN x::inet
+               WHEN x ~ '^(([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|(?=[0-9a-fA-F:.]*::)(?!.*::.*::)(?!(.*:){9})[0-9a-fA-F:]{2,41})(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?$'
+                    AND x !~ '[0-9a-fA-F]{5}' AND x !~ '^:[^:]' AND x !~ '[^:]:(/|$)' THEN x::inet
+               WHEN x ~* '^::(ffff:)?(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?$' THEN x::inet END $$;
+CREATE OR REPLACE FUNCTION kql.inet_mapped(a inet) RETURNS inet LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN family(a) = 6 THEN a ELSE set_masklen(('::ffff:' || host(a))::inet, 96 + masklen(a)) END $$;
+CREATE OR REPLACE FUNCTION kql.ipv6_compare(x text, y text, prefix bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN a IS NULL OR b IS NULL THEN NULL WHEN network(set_masklen(a, m)) < network(set_masklen(b, m)) THEN -1
+               WHEN network(set_masklen(a, m)) > network(set_masklen(b, m)) THEN 1 ELSE 0 END
+     FROM (SELECT a, b, least(masklen(a), masklen(b), coalesce(prefix, 128))::int AS m
+             FROM (SELECT kql.inet_mapped(kql.inet_of(x)) AS a, kql.inet_mapped(kql.inet_of(y)) AS b) t) u $$;
+CREATE OR REPLACE FUNCTION kql.ipv6_is_in_range(x text, range text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.inet_mapped(kql.inet_of(x)) <<= network(kql.inet_mapped(kql.inet_of(range))) $$;
+CREATE OR REPLACE FUNCTION kql.ipv6_is_in_any_range(x text, ranges json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(ranges) = 'array' THEN coalesce((SELECT bool_or(kql.ipv6_is_in_range(x, e)) FROM json_array_elements_text(ranges) e), false) END $$;
+
+-- ---- time zones ----
+CREATE OR REPLACE FUNCTION kql.zone_known(zone text) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT EXISTS (SELECT FROM pg_catalog.pg_timezone_names WHERE name = zone) $$;
+CREATE OR REPLACE FUNCTION kql.clock_time(t bigint) RETURNS timestamp LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT timestamp '0001-01-01' + make_interval(days => (t / 864000000000)::int) + (t % 864000000000 / 10) * interval '1 microsecond' $$;
+CREATE OR REPLACE FUNCTION kql.of_clock_time(t timestamp) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT (extract(epoch FROM t) * 10000000)::bigint + 621355968000000000 $$;
+CREATE OR REPLACE FUNCTION kql.local_to_utc(t bigint, zone text) RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN kql.zone_known(zone) THEN kql.of_clock_time((kql.clock_time(t) AT TIME ZONE zone) AT TIME ZONE 'UTC')
+          -- A time that a clock put forward leaves out is one of after that.
+          - greatest(kql.of_clock_time((kql.clock_time(t) AT TIME ZONE zone) AT TIME ZONE zone) - t, 0) END $$;
+CREATE OR REPLACE FUNCTION kql.utc_to_local(t bigint, zone text) RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN kql.zone_known(zone) THEN kql.of_clock_time((kql.clock_time(t) AT TIME ZONE 'UTC') AT TIME ZONE zone) END $$;
+
+-- ---- series, element by element ----
+CREATE OR REPLACE FUNCTION kql.series_of_one(f text, s json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(s) = 'array' THEN coalesce((SELECT json_agg(kql.json_of_real(CASE f WHEN 'abs' THEN abs(v) WHEN 'sign' THEN sign(v) WHEN 'floor' THEN floor(v)
+          WHEN 'ceiling' THEN ceil(v) WHEN 'exp' THEN kql.exp(v) WHEN 'log' THEN kql.log(v) WHEN 'sin' THEN sin(v) WHEN 'cos' THEN cos(v) WHEN 'tan' THEN tan(v)
+          WHEN 'asin' THEN kql.asin(v) WHEN 'acos' THEN kql.acos(v) WHEN 'atan' THEN atan(v) END) ORDER BY i)
+          FROM (SELECT kql.to_real(e) AS v, i FROM json_array_elements(s) WITH ORDINALITY u(e, i)) t), '[]') END $$;
+CREATE OR REPLACE FUNCTION kql.series_pow(s json, p float8) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(s) = 'array' THEN coalesce((SELECT json_agg(kql.json_of_real(kql.pow(kql.to_real(e), p)) ORDER BY i) FROM json_array_elements(s) WITH ORDINALITY u(e, i)), '[]') END $$;
+CREATE OR REPLACE FUNCTION kql.series_dot(a json, b json) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(a) = 'array' AND json_typeof(b) = 'array' THEN coalesce((SELECT sum(kql.to_real(x) * kql.to_real(y))
+          FROM ROWS FROM (json_array_elements(a), json_array_elements(b)) u(x, y)), 0) END $$;
+-- A number stands for a series of it, as long as the other.
+CREATE OR REPLACE FUNCTION kql.series_like(n float8, s json) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN json_typeof(s) = 'array' THEN coalesce((SELECT json_agg(kql.json_of_real(n)) FROM json_array_elements(s)), '[]') END $$;
+
+-- ---- over rows in order, with states that begin anew ----
+CREATE OR REPLACE FUNCTION kql.number_step(known bigint, first bigint, anew bool) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN known IS NULL OR coalesce(anew, false) THEN first ELSE known + 1 END $$;
+CREATE OR REPLACE AGGREGATE kql.number_since(bigint, bool) (sfunc = kql.number_step, stype = bigint);
+CREATE OR REPLACE FUNCTION kql.sum_step(known bigint, x bigint, anew bool) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN known IS NULL OR coalesce(anew, false) THEN coalesce(x, 0) ELSE kql.add(known, coalesce(x, 0)) END $$;
+CREATE OR REPLACE AGGREGATE kql.sum_since(bigint, bool) (sfunc = kql.sum_step, stype = bigint);
+CREATE OR REPLACE FUNCTION kql.sum_step(known float8, x float8, anew bool) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN known IS NULL OR coalesce(anew, false) THEN coalesce(x, 0) ELSE known + coalesce(x, 0) END $$;
+CREATE OR REPLACE AGGREGATE kql.sum_since(float8, bool) (sfunc = kql.sum_step, stype = float8);
+-- {rank, rows since it changed, value}
+CREATE OR REPLACE FUNCTION kql.rank_step(known text[], x text, anew bool) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN known IS NULL OR coalesce(anew, false) THEN ARRAY['1', '1', '1', x]
+               WHEN known[4] IS NOT DISTINCT FROM x THEN ARRAY[known[1], known[2], (known[3]::bigint + 1)::text, x]
+               ELSE ARRAY[(known[1]::bigint + 1)::text, (known[3]::bigint + 1)::text, (known[3]::bigint + 1)::text, x] END $$;
+CREATE OR REPLACE FUNCTION kql.rank_dense_end(known text[]) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT known[1]::bigint $$;
+CREATE OR REPLACE FUNCTION kql.rank_min_end(known text[]) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT known[2]::bigint $$;
+CREATE OR REPLACE AGGREGATE kql.rank_dense(text, bool) (sfunc = kql.rank_step, stype = text[], finalfunc = kql.rank_dense_end);
+CREATE OR REPLACE AGGREGATE kql.rank_min(text, bool) (sfunc = kql.rank_step, stype = text[], finalfunc = kql.rank_min_end);
+-- {the first of the session, the one before}
+CREATE OR REPLACE FUNCTION kql.session_step(known bigint[], x bigint, from_first bigint, from_last bigint, anew bool) RETURNS bigint[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN known IS NULL OR coalesce(anew, false) OR x - known[1] > from_first OR x - known[2] > from_last THEN ARRAY[x, x] ELSE ARRAY[known[1], x] END $$;
+CREATE OR REPLACE FUNCTION kql.session_end(known bigint[]) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT known[1] $$;
+CREATE OR REPLACE AGGREGATE kql.session(bigint, bigint, bigint, bool) (sfunc = kql.session_step, stype = bigint[], finalfunc = kql.session_end);

@@ -27,8 +27,10 @@ static void expect_helper(const char *name, const char *at)
 {
     char wanted[100];
 
+    snprintf(wanted, sizeof wanted, "AGGREGATE kql.%.*s(", (int)strcspn(at, "("), at);
+    bool there = strstr(helpers.bytes, wanted) != NULL;
     snprintf(wanted, sizeof wanted, "FUNCTION kql.%.*s(", (int)strcspn(at, "("), at);
-    ck_assert_msg(strstr(helpers.bytes, wanted) != NULL, "%s calls what is not there: %s", name, wanted);
+    ck_assert_msg(there || strstr(helpers.bytes, wanted) != NULL, "%s calls what is not there: %s", name, wanted);
 }
 
 START_TEST(every_function_has_its_helpers)
