@@ -192,6 +192,26 @@ static struct text label_of(struct binder *binder, const char *label, struct bou
     return text_of(arena_format(binder->arena, "%s%.*s", label, TEXT_ARGS(first.bytes ? first : TEXT(""))));
 }
 
+/* extract() by an expression that is only to be had step by step; NULL: it is another case, and what was wrong stays so. */
+static struct bound_value *extracted_stepwise(struct binder *binder, const struct kql_signature *row, struct kql_place place,
+                                              struct bound_value **given, unsigned count)
+{
+    struct kql_diagnostic before = *binder->wrong;
+    struct bound_value *value;
+
+    if (row->parameters[0] != 'G' || count != 3 || !value_is_text(given[0]) || given[1]->kind != BOUND_CONSTANT ||
+        !before.code || strcmp(before.code, "unsupported.regex") != 0)
+        return NULL;
+    *binder->wrong = (struct kql_diagnostic){0};
+    value = value_convert(binder, given[2], TYPE_STRING);
+    value = value ? value_extract_stepwise(binder, given[0]->text, given[1]->integer, value, place) : NULL;
+    if (!value || binder_failed(binder)) {
+        *binder->wrong = before;
+        return NULL;
+    }
+    return value;
+}
+
 static struct bound_value *signature_value(struct binder *binder, const struct kql_signature *row,
                                            struct kql_place place, struct bound_value **given, unsigned count)
 {
@@ -213,7 +233,7 @@ static struct bound_value *signature_value(struct binder *binder, const struct k
         char letter = letter_at(row->parameters, i, count);
         bool whole = letter == 'G' && (given[i + 1]->kind != BOUND_CONSTANT || !given[i + 1]->integer);
         if (!(arguments[i] = argument_as(binder, whole ? 'R' : letter, given[i], common)))
-            return NULL;
+            return extracted_stepwise(binder, row, place, given, count);
     }
     call =
         value_call(binder, row->sql, result_type(row->result[0], arguments, common), place, arguments, count);

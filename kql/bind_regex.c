@@ -1,5 +1,6 @@
 #include "kql/binder.h"
 #include "kql/regex_greed.h"
+#include "kql/regex_steps.h"
 
 #include <stdlib.h>
 
@@ -12,6 +13,7 @@ struct translation {
     struct text rest;
     struct buf out;
     bool dot_all, greedy, lazy;
+    bool folds; /* letters stand for both cases: behind an (?i) within the expression */
     struct greed_plan greed;
     unsigned sites;      /* repetitions so far */
     unsigned open;       /* parentheses */
@@ -152,10 +154,29 @@ static void brackets_without(struct translation *translation, size_t from, bool 
         buf_format(&translation->out, "(?:%s|[^%s])", copy, translation->without);
 }
 
+static bool is_letter(char byte)
+{
+    return (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z';
+}
+
+/* Whether the brackets say letters by themselves; both cases of a range are fine. */
+static bool letters_in(const struct translation *translation, size_t from)
+{
+    struct text class = {translation->out.bytes + from, translation->out.count - from};
+    bool both = memmem(class.bytes, class.count, "a-z", 3) && memmem(class.bytes, class.count, "A-Z", 3);
+    bool letters = false, named = false;
+
+    for (size_t i = 0; i < class.count; i++) {
+        named = class.bytes[i] == ':' ? !named : named; /* [:alnum:] */
+        letters |= !named && is_letter(class.bytes[i]) && class.bytes[i - 1] != '\\';
+    }
+    return letters && !both;
+}
+
 static bool translate_brackets(struct translation *translation)
 {
     size_t from = translation->out.count;
-    bool first = true, negated = ahead(translation, 1) == '^';
+    bool first = true, negated = ahead(translation, 1) == '^', folds = translation->folds;
 
     translation->without = NULL;
     buf_string(&translation->out, negated ? "[^" : "[");
@@ -167,7 +188,8 @@ static bool translate_brackets(struct translation *translation)
             step(translation, 1);
             if (translation->without)
                 brackets_without(translation, from, negated);
-            return true;
+            return !folds || !letters_in(translation, from) ||
+                   wrong(translation, "unsupported.regex", "letters in brackets behind an (?i) that is not at the beginning");
         }
         if (byte == '\\') {
             const char *before = translation->without;
@@ -277,7 +299,10 @@ static bool translate_one(struct translation *translation)
         buf_string(&translation->out, "\\{");
         break;
     default:
-        buf_byte(&translation->out, byte);
+        if (translation->folds && is_letter(byte))
+            buf_format(&translation->out, "[%c%c]", byte | 0x20, byte & ~0x20);
+        else
+            buf_byte(&translation->out, byte);
     }
     step(translation, 1);
     return true;
@@ -310,6 +335,73 @@ static bool translate_options(struct translation *translation)
     else if (text_starts(translation->rest, TEXT("***")))
         return wrong(translation, "semantic.regex", "a repetition of nothing");
     return true;
+}
+
+/* ---- step by step ---- */
+
+static struct bound_value *text_list(struct binder *binder, struct text *texts, unsigned count, struct kql_place place)
+{
+    struct bound_value *list = value_new(binder, BOUND_LIST, TYPE_STRING, place);
+
+    list->arguments = ARENA_ARRAY(binder->arena, struct bound_value *, count);
+    list->count = count;
+    for (unsigned i = 0; i < count; i++)
+        list->arguments[i] = value_text(binder, texts[i], place);
+    return list;
+}
+
+/* One step as PostgreSQL has it. */
+static bool step_translated(struct translation *whole, const struct regex_step *step_of, struct text *out)
+{
+    struct translation part = {.binder = whole->binder, .place = whole->place, .rest = step_of->pattern,
+                               .dot_all = whole->dot_all, .folds = step_of->folds};
+    bool fine = true;
+
+    buf_init(&part.out, 100000);
+    while (fine && part.rest.count)
+        fine = translate_one(&part);
+    *out = arena_text(whole->binder->arena, buf_as_text(&part.out));
+    buf_done(&part.out);
+    return fine;
+}
+
+struct bound_value *value_extract_stepwise(struct binder *binder, struct text pattern, int64_t group, struct bound_value *text,
+                                           struct kql_place place)
+{
+    struct translation translation = {.binder = binder, .place = place, .rest = pattern};
+    struct regex_steps *steps = ARENA_NEW(binder->arena, struct regex_steps);
+    struct text heads[REGEX_STEPS_MAX], tails[REGEX_STEPS_MAX];
+    unsigned from = 0, to;
+
+    buf_init(&translation.out, 100000);
+    bool fine = translate_options(&translation);
+    struct text options = arena_text(binder->arena, buf_as_text(&translation.out));
+    buf_done(&translation.out);
+    fine = fine && regex_steps_read(translation.rest, steps) && group >= 0 && group <= steps->group_count;
+    to = steps->count;
+    if (fine && group) {
+        from = steps->groups[group - 1].from;
+        to = steps->groups[group - 1].to;
+    }
+    if (!fine || !to)
+        return NULL;
+    for (unsigned i = 0; i < steps->count; i++)
+        if (!step_translated(&translation, &steps->steps[i], &heads[i]))
+            return NULL;
+    struct text tail = TEXT("");
+    for (unsigned i = steps->count; i-- > 0;) {
+        tails[i] = tail;
+        tail = text_of(arena_format(binder->arena, "%.*s%.*s", TEXT_ARGS(heads[i]), TEXT_ARGS(tail)));
+    }
+    struct bound_value **arguments = ARENA_ARRAY(binder->arena, struct bound_value *, 7);
+    arguments[0] = value_text(binder, options, place);
+    arguments[1] = value_text(binder, tail, place);
+    arguments[2] = text_list(binder, heads, steps->count, place);
+    arguments[3] = text_list(binder, tails, steps->count, place);
+    arguments[4] = value_integer(binder, TYPE_LONG, from, place);
+    arguments[5] = value_integer(binder, TYPE_LONG, to, place);
+    arguments[6] = text;
+    return value_call(binder, "!@extract_steps(%1, %2, %3, %4, %5, %6, %7)", TYPE_STRING, place, arguments, 7);
 }
 
 /* Whether it has repetitions of both kinds, as it stands. */

@@ -147,6 +147,10 @@ enum regex_wanted {
 struct bound_value *value_regex(struct binder *binder, struct text pattern, enum regex_wanted wanted,
                                 struct kql_place place);
 
+/* What a group has, 0 for the whole, found step by step where value_regex() cannot. NULL: it cannot be taken apart so. */
+struct bound_value *value_extract_stepwise(struct binder *binder, struct text pattern, int64_t group, struct bound_value *text,
+                                           struct kql_place place);
+
 /* bind_call.c */
 struct bound_value *bind_call(struct binder *binder, const struct scope *scope,
                               const struct kql_expression *call);

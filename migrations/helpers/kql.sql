@@ -963,3 +963,22 @@ CREATE OR REPLACE FUNCTION kql.session_step(known bigint[], x bigint, from_first
 $$ SELECT CASE WHEN known IS NULL OR coalesce(anew, false) OR x - known[1] > from_first OR x - known[2] > from_last THEN ARRAY[x, x] ELSE ARRAY[known[1], x] END $$;
 CREATE OR REPLACE FUNCTION kql.session_end(known bigint[]) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT known[1] $$;
 CREATE OR REPLACE AGGREGATE kql.session(bigint, bigint, bigint, bool) (sfunc = kql.session_step, stype = bigint[], finalfunc = kql.session_end);
+
+-- ---- a match found step by step: kql/regex_steps.h has why ----
+CREATE OR REPLACE FUNCTION kql.extract_steps(options text, whole text, heads text[], tails text[], from_step bigint, to_step bigint, x text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    at int := regexp_instr(x COLLATE "und-x-icu", options || whole);
+    first int;
+    taken text;
+BEGIN
+    IF at = 0 THEN RETURN ''; END IF;
+    first := at;
+    FOR i IN 1 .. to_step LOOP
+        IF i = from_step + 1 THEN first := at; END IF;
+        taken := (regexp_match(substr(x, at) COLLATE "und-x-icu", options || '^(' || heads[i] || ')' || CASE WHEN tails[i] <> '' THEN '(?=' || tails[i] || ')' ELSE '' END))[1];
+        IF taken IS NULL THEN RETURN ''; END IF;
+        at := at + length(taken);
+    END LOOP;
+    RETURN substr(x, first, at - first);
+END $$;
