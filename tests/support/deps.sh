@@ -8,6 +8,7 @@ build="gcc make pkg-config libmicrohttpd-dev libgnutls28-dev librdkafka-dev libp
        libcurl4-gnutls-dev libyaml-dev zlib1g-dev libzstd-dev"
 run="postgresql-15 curl ca-certificates"
 test="check libsubunit-dev openjdk-17-jre-headless maven universal-ctags python3-venv mosquitto-clients"
+command -v npm >/dev/null || test="$test nodejs npm"
 
 case "${WHAT:-all}" in
 run) packages="$build $run" ;;
@@ -51,4 +52,5 @@ install_packages() {
 if [ "${WHAT:-all}" != run ]; then
     tests/support/kafka.sh
     tests/support/python.sh
+    tests/support/node.sh
 fi
