@@ -316,8 +316,16 @@ static struct bound_value *special_column_ifexists(struct binder *binder, const 
     while (here && !here->rows)
         here = here->outer;
     column = here ? rows_known(here->rows, name) : NULL;
-    return column ? value_of_column(binder, column, call->place)
-                  : bind_value(binder, scope, call->items->next);
+    struct bound_value *otherwise = call->items->next ? bind_value(binder, scope, call->items->next) : NULL;
+    if (!column || !otherwise)
+        return otherwise;
+    struct bound_value *value = value_of_column(binder, column, call->place);
+    /* Parsers say int(null) of what is a long, and go on with the type that they said. */
+    if (column->type == TYPE_LONG && otherwise->type == TYPE_INT) {
+        value = value_call1(binder, "%1", TYPE_INT, value);
+        value->label = column->name;
+    }
+    return value;
 }
 
 static struct bound_value *special_pack_all(struct binder *binder, const struct scope *scope,

@@ -339,20 +339,14 @@ $$ SELECT CASE coalesce(json_typeof(x), 'null') WHEN 'null' THEN ARRAY[NULL]::js
      WHEN 'object' THEN (SELECT coalesce(array_agg(CASE WHEN as_arrays THEN json_build_array(k, v) ELSE json_build_object(k, v) END ORDER BY i), '{}') FROM json_each(x) WITH ORDINALITY u(k, v, i))
      ELSE ARRAY[x] END $$;
 CREATE OR REPLACE FUNCTION kql.expand(x json[], as_arrays bool, most bigint) RETURNS TABLE (value json[]) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
-$$ DECLARE
-    count int := 0; part json[]; parts json[][]; whole json;
-BEGIN
-    FOR k IN 1 .. cardinality(x) LOOP
-        count := greatest(count, cardinality(kql.expanded(x[k], as_arrays)));
-    END LOOP;
-    FOR i IN 1 .. least(count, coalesce(most, count)) LOOP
-        part := '{}';
-        FOR k IN 1 .. cardinality(x) LOOP
-            part := part || (kql.expanded(x[k], as_arrays))[i];
-        END LOOP;
-        value := part;
-        RETURN NEXT;
-    END LOOP;
+$$ BEGIN
+    IF cardinality(x) = 1 THEN
+        RETURN QUERY SELECT ARRAY[e] FROM unnest(kql.expanded(x[1], as_arrays)) e LIMIT most;
+    ELSE
+        RETURN QUERY WITH e AS MATERIALIZED (SELECT k, i, v FROM generate_subscripts(x, 1) k, unnest(kql.expanded(x[k], as_arrays)) WITH ORDINALITY u(v, i))
+            SELECT array_agg(e.v ORDER BY k) FROM generate_series(1, least((SELECT max(i) FROM e), most)) i CROSS JOIN generate_subscripts(x, 1) k
+                   LEFT JOIN e USING (k, i) GROUP BY i ORDER BY i;
+    END IF;
 END $$;
 CREATE OR REPLACE FUNCTION kql.in_json(x json, y json) RETURNS bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT coalesce((SELECT bool_or(kql.text_of(e) = kql.text_of(x)) FROM kql.elements(CASE WHEN json_typeof(y) = 'array' THEN y ELSE json_build_array(y) END) e), false) $$;
@@ -401,14 +395,17 @@ CREATE OR REPLACE FUNCTION kql.set_intersect(x json[]) RETURNS json LANGUAGE sql
 $$ SELECT kql.set_of((SELECT array_agg(e::text ORDER BY j) FROM kql.elements(x[1]) WITH ORDINALITY b(e, j) WHERE (SELECT bool_and(kql.set_has_element(o, e)) FROM unnest(x[2:]) o)), 1048576) $$;
 CREATE OR REPLACE FUNCTION kql.set_difference(x json[]) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT kql.set_of((SELECT array_agg(e::text ORDER BY j) FROM kql.elements(x[1]) WITH ORDINALITY b(e, j) WHERE NOT (SELECT bool_or(kql.set_has_element(o, e)) FROM unnest(x[2:]) o)), 1048576) $$;
+-- A list has 1,048,576 elements at most.
+CREATE OR REPLACE FUNCTION kql.within_list(a bigint, b bigint, s bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT (CASE WHEN s > 0 THEN least(b, a + s::numeric * 1048575) ELSE greatest(b, a + s::numeric * 1048575) END)::bigint $$;
 CREATE OR REPLACE FUNCTION kql.range(a bigint, b bigint, s bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
-$$ SELECT coalesce(json_agg(i), '[]') FROM (SELECT i FROM kql.range_rows(a, b, s) i LIMIT 1048576) r $$;
+$$ SELECT coalesce(json_agg(i), '[]') FROM (SELECT i FROM kql.range_rows(a, kql.within_list(a, b, s), s) i LIMIT 1048576) r $$;
 CREATE OR REPLACE FUNCTION kql.range(a float8, b float8, s float8) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT coalesce(json_agg(kql.json_of_real(i)), '[]') FROM (SELECT i FROM kql.range_rows(a, b, s) i LIMIT 1048576) r $$;
 CREATE OR REPLACE FUNCTION kql.range_datetime(a bigint, b bigint, s bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
-$$ SELECT coalesce(json_agg(kql.json_of_datetime(i)), '[]') FROM (SELECT i FROM kql.range_rows(a, b, s) i LIMIT 1048576) r $$;
+$$ SELECT coalesce(json_agg(kql.json_of_datetime(i)), '[]') FROM (SELECT i FROM kql.range_rows(a, kql.within_list(a, b, s), s) i LIMIT 1048576) r $$;
 CREATE OR REPLACE FUNCTION kql.range_timespan(a bigint, b bigint, s bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
-$$ SELECT coalesce(json_agg(kql.json_of_timespan(i)), '[]') FROM (SELECT i FROM kql.range_rows(a, b, s) i LIMIT 1048576) r $$;
+$$ SELECT coalesce(json_agg(kql.json_of_timespan(i)), '[]') FROM (SELECT i FROM kql.range_rows(a, kql.within_list(a, b, s), s) i LIMIT 1048576) r $$;
 
 -- ---- times ----
 CREATE OR REPLACE FUNCTION kql.startof(part text, t bigint, n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
