@@ -254,7 +254,9 @@ START_TEST(repetitions_take_as_much_as_they_say)
          "[[\"10.20.30.40\"]]"},
         {"print extract('.*?Reason:\\\\s+?([^,]+).*', 1, 'Reason:   bad, x')", "[[\"  bad\"]]"},
         {"print extract('a(.*)b', 1, 'a1b2b'), extract('a(.*?)b', 1, 'a1b2b')", "[[\"1b2\",\"1\"]]"},
-        {"print extract('x.*y(.*?)z', 1, 'xyz')", "\"line\":1,\"column\":15}"},
+        {"print extract('x.*y(.*?)z', 1, 'xaybzcyddzez'), extract('x.*?y(.*)z', 1, 'xaybzcyddze')",
+         "[[\"dd\",\"bzcydd\"]]"},
+        {"print extract('(a+?)(a*)(b|a.*c)+?', 2, 'aaab')", "\"line\":1,\"column\":15}"},
     };
     expect_answers(answers, sizeof answers / sizeof *answers);
 }

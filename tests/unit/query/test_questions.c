@@ -329,7 +329,7 @@ START_TEST(functions_queries_and_tables_are_kept_and_changed)
     ask(admin, "POST", "/v1/tables/Visits_CL/rows",
         "{\"rows\":[{\"TimeGenerated\":\"2026-01-02T03:04:05Z\",\"Who\":\"me\",\"Count\":\"12\",\"More\":{\"a\":1}},{\"Who\":5}]}", 200);
     ck_assert_str_eq(cell(ask_kql(reader, "default", "Visits_CL | where TimeGenerated < datetime(2026-02-01) | project"
-                                                     " x = strcat(Who, Count + 1, More.a)", 200)), "\"me131\"");
+                                                     " x = strcat_delim('', Who, Count + 1, More.a)", 200)), "\"me131\"");
     ck_assert_str_eq(cell(ask_kql(reader, "default", "Visits_CL | where Who == '5' | count", 200)), "1");
     ask(admin, "DELETE", "/v1/tables/Visits_CL", NULL, 204);
     ask_kql(reader, "default", "Visits_CL", 400);
