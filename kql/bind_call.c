@@ -99,8 +99,10 @@ static bool signature_fits(const struct kql_signature *row, struct bound_value *
 static struct bound_value *regex_argument(struct binder *binder, struct bound_value *value,
                                           enum regex_wanted wanted)
 {
-    if (value_is_text(value))
-        return value_regex(binder, value->text, wanted, value->place);
+    const struct bound_value *said = value->kind == BOUND_COLUMN && value->column->constant ? value->column->constant : value;
+
+    if (value_is_text(said))
+        return value_regex(binder, said->text, wanted, value->place);
     return binder_wrong(binder, "unsupported.regex", value->place,
                         "a regular expression has to stand in the query itself");
 }
@@ -449,6 +451,9 @@ static struct bound_value *bind_window(struct binder *binder, const struct scope
                             "%.*s() is of rows in an order: sort or serialize them before",
                             TEXT_ARGS(call->name.text));
     arguments = bind_arguments(binder, scope, call->items, &count);
+    for (unsigned i = 0; arguments && i < count; i++)
+        if (arguments[i]->windows)
+            arguments[i] = rows_compute(binder, scope->rows, arguments[i]);
     value = arguments
                 ? bind_signature(binder, FUNCTION_WINDOW, call->name.text, call->place, arguments, count)
                 : NULL;
@@ -458,10 +463,6 @@ static struct bound_value *bind_window(struct binder *binder, const struct scope
         if (arguments[i]->kind != BOUND_CONSTANT && !text_starts(call->name.text, TEXT("row_")))
             return binder_wrong(binder, "semantic.arguments", arguments[i]->place,
                                 "%.*s() takes a constant here", TEXT_ARGS(call->name.text));
-    if (value->windows)
-        return binder_wrong(binder, "unsupported.nested_window", call->place,
-                            "%.*s() of another of its kind: name that in an extend before",
-                            TEXT_ARGS(call->name.text));
     value->windows = true;
     value->kind = BOUND_ORDERED;
     value->order = scope->rows->order;

@@ -328,11 +328,26 @@ static struct bound_value *special_column_ifexists(struct binder *binder, const 
     return value;
 }
 
+struct bound_value *value_pack(struct binder *binder, struct bound_column *const *columns, unsigned count, bool present_only,
+                               struct kql_place place)
+{
+    struct bound_value **pairs = ARENA_ARRAY(binder->arena, struct bound_value *, 2 * count);
+
+    for (unsigned i = 0; i < count; i++) {
+        pairs[2 * i] = value_text(binder, columns[i]->name, place);
+        if (present_only) /* where all of them are JSON */
+            pairs[2 * i] = value_convert(binder, pairs[2 * i], TYPE_DYNAMIC);
+        pairs[2 * i + 1] = value_convert(binder, value_of_column(binder, columns[i], place), TYPE_DYNAMIC);
+    }
+    return value_call(binder,
+                      present_only ? "!@bag_pack_present(ARRAY[%*]::json[])" : "!@bag_pack(json_build_array(%*))",
+                      TYPE_DYNAMIC, place, pairs, 2 * count);
+}
+
 static struct bound_value *special_pack_all(struct binder *binder, const struct scope *scope,
                                             const struct kql_expression *call)
 {
-    struct bound_value **pairs,
-        *only_present = call->items ? bind_predicate(binder, scope, call->items) : NULL;
+    struct bound_value *only_present = call->items ? bind_predicate(binder, scope, call->items) : NULL;
     const struct scope *here = scope;
 
     while (here && !here->rows)
@@ -341,16 +356,7 @@ static struct bound_value *special_pack_all(struct binder *binder, const struct 
         return binder_wrong(binder, "semantic.rows", call->place, "pack_all() where there are no columns");
     if (call->items && (!only_present || only_present->kind != BOUND_CONSTANT))
         return binder_wrong(binder, "semantic.type", call->place, "pack_all() takes true or false");
-    pairs = ARENA_ARRAY(binder->arena, struct bound_value *, 2 * here->rows->count);
-    for (unsigned i = 0; i < here->rows->count; i++) {
-        struct bound_value *value = value_of_column(binder, here->rows->columns[i], call->place);
-        pairs[2 * i] = value_text(binder, here->rows->columns[i]->name, call->place);
-        pairs[2 * i + 1] = value_convert(binder, value, TYPE_DYNAMIC);
-    }
-    return value_call(binder,
-                      only_present && only_present->integer ? "!@bag_pack_present(ARRAY[%*]::json[])"
-                                                            : "!@bag_pack(json_build_array(%*))",
-                      TYPE_DYNAMIC, call->place, pairs, 2 * here->rows->count);
+    return value_pack(binder, here->rows->columns, here->rows->count, only_present && only_present->integer, call->place);
 }
 
 static const struct scope *without_rows(const struct scope *scope)

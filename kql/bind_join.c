@@ -203,15 +203,14 @@ static struct bound_rows *joined(struct join *join, enum join_kind kind, struct 
     return rows;
 }
 
-/* What a side does not show can still be named: the right side's with a 1 behind it where the left has it as well. */
+/* What a side does not show can still be named: the right side's with a number behind it where the left has it as well. */
 static void hide_side(struct binder *binder, struct bound_rows *rows, const struct bound_rows *side)
 {
     for (const struct bound_definition *unshown = side->unshown; unshown; unshown = unshown->next) {
-        struct text name = unshown->column->name;
-        if (rows_known(rows, name))
-            name = text_of(arena_format(binder->arena, "%.*s1", TEXT_ARGS(name)));
-        if (!rows_known(rows, name))
-            rows_alias(binder, rows, name, unshown->column);
+        struct text said = unshown->column->name, name = said;
+        for (unsigned i = 1; rows_known(rows, name); i++)
+            name = text_of(arena_format(binder->arena, "%.*s%u", TEXT_ARGS(said), i));
+        rows_alias(binder, rows, name, unshown->column);
     }
 }
 

@@ -41,6 +41,8 @@ struct bound_column *column_of_value(struct binder *binder, struct bound_rows *r
         return column;
     }
     column = column_new(binder, name, value->type);
+    if (value->kind == BOUND_CONSTANT)
+        column->constant = value;
     rows_define(binder, rows, column, value);
     return column;
 }
@@ -206,6 +208,11 @@ static struct bound_rows *seen_if(struct binder *binder, const struct kql_operat
             rows_show(binder, rows, input->columns[i]);
     for (const struct kql_expression *item = wanted ? operator->items : NULL; item; item = item->next)
         show_hidden(binder, input, item, rows);
+    if (!wanted)
+        rows->open = input->open;
+    for (const struct bound_definition *unshown = wanted ? NULL : input->unshown; unshown; unshown = unshown->next)
+        if (!said(operator->items, unshown->column->name))
+            rows_alias(binder, rows, unshown->column->name, unshown->column);
     return rows;
 }
 

@@ -7,13 +7,16 @@
 /* Kusto's regular expressions are RE2's; PostgreSQL's are its own "advanced" ones. What both have is written the other
  * way; what only one has is refused. Facts: RE2's and PostgreSQL's documentation of their syntax. */
 
+#define GROUP_DEPTH_MAX 100
+
 struct translation {
     struct binder *binder;
     struct kql_place place;
     struct text rest;
     struct buf out;
     bool dot_all, greedy, lazy;
-    bool folds; /* letters stand for both cases: behind an (?i) within the expression */
+    bool folds;                         /* letters stand for both cases: behind an (?i) within the expression */
+    bool folds_around[GROUP_DEPTH_MAX]; /* and so did they before each parenthesis that is open */
     struct greed_plan greed;
     unsigned sites;      /* repetitions so far */
     unsigned open;       /* parentheses */
@@ -81,6 +84,9 @@ static bool is_hex(char byte)
     return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f');
 }
 
+/* What no text has, as PostgreSQL's have no character 0. */
+#define NEVER "(?:(?!))"
+
 static bool translate_escape(struct translation *translation, bool inside)
 {
     char letter = ahead(translation, 1), lower = (char)(letter | 0x20);
@@ -114,11 +120,16 @@ static bool translate_escape(struct translation *translation, bool inside)
         while (digits.count < (braced ? 8U : 2U) && is_hex(ahead(translation, 2 + braced + digits.count)))
             digits.count++;
         unsigned long code = strtoul(arena_string(translation->binder->arena, digits), NULL, 16);
-        if (!digits.count || !code || code > 0x10ffff)
+        if (!digits.count || (!code && inside) || code > 0x10ffff)
             return wrong(translation, "semantic.regex", "a character by a number that is none");
-        buf_format(&translation->out, "\\U%08lx", code);
+        if (code)
+            buf_format(&translation->out, "\\U%08lx", code);
+        else
+            buf_string(&translation->out, NEVER);
         step(translation, 2 + digits.count + 2 * (size_t)braced);
         return true;
+    } else if (letter == '0' && !inside) {
+        buf_string(&translation->out, NEVER);
     } else if (memchr("tnrfva", letter, 6)) {
         buf_format(&translation->out, "\\%c", letter);
     } else if (letter >= '1' && letter <= '9') {
@@ -159,24 +170,29 @@ static bool is_letter(char byte)
     return (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z';
 }
 
-/* Whether the brackets say letters by themselves; both cases of a range are fine. */
-static bool letters_in(const struct translation *translation, size_t from)
+/* A letter within brackets, or a range of letters of one case, in both cases. False: it is neither. */
+static bool translate_folded(struct translation *translation)
 {
-    struct text class = {translation->out.bytes + from, translation->out.count - from};
-    bool both = memmem(class.bytes, class.count, "a-z", 3) && memmem(class.bytes, class.count, "A-Z", 3);
-    bool letters = false, named = false;
+    char first = ahead(translation, 0), last = ahead(translation, 2);
 
-    for (size_t i = 0; i < class.count; i++) {
-        named = class.bytes[i] == ':' ? !named : named; /* [:alnum:] */
-        letters |= !named && is_letter(class.bytes[i]) && class.bytes[i - 1] != '\\';
+    if (!is_letter(first))
+        return false;
+    if (ahead(translation, 1) == '-' && is_letter(last) && (first & 0x20) == (last & 0x20)) {
+        buf_format(&translation->out, "%c-%c%c-%c", first | 0x20, last | 0x20, first & ~0x20, last & ~0x20);
+        step(translation, 3);
+    } else if (ahead(translation, 1) == '-' && last && last != ']') {
+        return false;
+    } else {
+        buf_format(&translation->out, "%c%c", first | 0x20, first & ~0x20);
+        step(translation, 1);
     }
-    return letters && !both;
+    return true;
 }
 
 static bool translate_brackets(struct translation *translation)
 {
     size_t from = translation->out.count;
-    bool first = true, negated = ahead(translation, 1) == '^', folds = translation->folds;
+    bool first = true, negated = ahead(translation, 1) == '^';
 
     translation->without = NULL;
     buf_string(&translation->out, negated ? "[^" : "[");
@@ -188,9 +204,10 @@ static bool translate_brackets(struct translation *translation)
             step(translation, 1);
             if (translation->without)
                 brackets_without(translation, from, negated);
-            return !folds || !letters_in(translation, from) ||
-                   wrong(translation, "unsupported.regex", "letters in brackets behind an (?i) that is not at the beginning");
+            return true;
         }
+        if (translation->folds && translate_folded(translation))
+            continue;
         if (byte == '\\') {
             const char *before = translation->without;
             if (!translate_escape(translation, true))
@@ -224,6 +241,16 @@ static bool translate_group(struct translation *translation)
     if (text_starts(rest, TEXT("(?:"))) {
         buf_string(&translation->out, "(?:");
         step(translation, 3);
+        return true;
+    }
+    if (text_starts(rest, TEXT("(?i:")) || text_starts(rest, TEXT("(?i)"))) {
+        buf_string(&translation->out, "(?:");
+        translation->folds = true;
+        step(translation, 4);
+        if (rest.bytes[3] == ')') { /* for what follows, up to the end of the group that it stands in */
+            translation->out.count -= 3;
+            translation->open--;
+        }
         return true;
     }
     if (text_starts(rest, TEXT("(?P<")) ||
@@ -274,10 +301,13 @@ static bool translate_one(struct translation *translation)
     case ')':
         if (!translation->open--)
             return wrong(translation, "semantic.regex", "a parenthesis that closes nothing");
+        translation->folds = translation->folds_around[translation->open];
         buf_byte(&translation->out, byte);
         break;
     case '(':
-        translation->open++;
+        if (translation->open == GROUP_DEPTH_MAX)
+            return wrong(translation, "unsupported.regex", "more than 100 parentheses within one another");
+        translation->folds_around[translation->open++] = translation->folds;
         if (ahead(translation, 1) == '?')
             return translate_group(translation);
         buf_byte(&translation->out, byte);

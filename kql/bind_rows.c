@@ -35,6 +35,7 @@ static const struct {
     {"sample", KQL_SAMPLE, bind_take},
     {"sample-distinct", KQL_SAMPLE_DISTINCT, bind_sample_distinct},
     {"search", KQL_SEARCH, bind_search},
+    {"find", KQL_FIND, bind_find},
     {"serialize", KQL_SERIALIZE, bind_serialize},
     {"sort", KQL_SORT, bind_sort},
     {"summarize", KQL_SUMMARIZE, bind_summarize},
@@ -111,13 +112,14 @@ struct bound_rows *rows_with_standard(struct binder *binder, struct bound_rows *
         {"TenantId", TYPE_STRING},        {"Type", TYPE_STRING},         {"SourceSystem", TYPE_STRING},
         {"_ItemId", TYPE_STRING},         {"_ResourceId", TYPE_STRING},  {"_SubscriptionId", TYPE_STRING},
         {"_BilledSize", TYPE_REAL},       {"_IsBillable", TYPE_STRING},  {"_TimeReceived", TYPE_DATETIME},
+        {"ResourceId", TYPE_STRING},      {"SubscriptionId", TYPE_STRING}, {"TimeGenerated", TYPE_DATETIME},
     };
 
     for (size_t i = 0; i < sizeof standard / sizeof *standard; i++)
         rows = rows_with_unshown(binder, rows, text_of(standard[i].name), standard[i].type);
     /* Hunting queries know the time under another name. */
-    struct bound_column *time = rows_column(rows, TEXT("TimeGenerated"));
-    if (time && !rows_known(rows, TEXT("Timestamp")))
+    struct bound_column *time = rows_known(rows, TEXT("TimeGenerated"));
+    if (!rows_known(rows, TEXT("Timestamp")))
         rows_alias(binder, rows, TEXT("Timestamp"), time);
     return rows;
 }
@@ -156,7 +158,8 @@ static struct bound_rows *rows_of_catalog(struct binder *binder, const struct ca
         rows->columns[i]->storage = table->columns[i].storage;
     }
     rows = within_time(binder, rows);
-    return rows_column(rows, TEXT("TimeGenerated")) ? rows_with_standard(binder, rows) : rows;
+    bool is_log = rows_column(rows, TEXT("TimeGenerated")) || rows_column(rows, TEXT("_ResourceId"));
+    return is_log ? rows_with_standard(binder, rows) : rows;
 }
 
 struct bound_rows *rows_of_table(struct binder *binder, const struct catalog_table *table,
@@ -524,6 +527,26 @@ struct bound_rows *bind_statements(struct binder *binder, const struct scope *sc
                : binder_wrong(binder, "semantic.empty", (struct kql_place){0, 0}, "nothing is asked");
 }
 
+static struct bound_rows *statement_rows(struct binder *binder, const struct scope *scope, const struct kql_statement *statement)
+{
+    struct bound_rows *rows = bind_rows(binder, scope, statement->value);
+
+    if (rows || !binder->options->value_is_answer || strcmp(binder->wrong->code, "semantic.rows") != 0)
+        return rows;
+    struct kql_diagnostic before = *binder->wrong;
+    struct scope here = {.outer = scope};
+    *binder->wrong = (struct kql_diagnostic){0};
+    binder->depth = 0;
+    struct bound_value *value = bind_value(binder, &here, statement->value);
+    if (!value) {
+        *binder->wrong = before;
+        return NULL;
+    }
+    rows = rows_new(binder, ROWS_EXTEND, rows_new(binder, ROWS_NOTHING, NULL, statement->place), statement->place);
+    rows_show(binder, rows, column_of_value(binder, rows, TEXT("Value"), value));
+    return rows;
+}
+
 struct bound_query *bind_queries(struct binder *binder, const struct scope *scope,
                                  const struct kql_statement *statements)
 {
@@ -539,7 +562,7 @@ struct bound_query *bind_queries(struct binder *binder, const struct scope *scop
         }
         binder->render = NULL;
         *end = ARENA_NEW(binder->arena, struct bound_query);
-        (*end)->rows = bind_rows(binder, scope, statement->value);
+        (*end)->rows = statement_rows(binder, scope, statement);
         (*end)->render = binder->render;
         end = &(*end)->next;
     }

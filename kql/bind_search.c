@@ -5,6 +5,7 @@
 
 struct search {
     struct binder *binder;
+    const struct scope *scope;
     struct scope here;
     struct bound_column *text;
     bool exact;
@@ -48,49 +49,211 @@ static struct bound_value *bind_searched(struct search *search, const struct kql
     return right ? value_both(binder, expression->sign == KQL_AND ? BOUND_AND : BOUND_OR, left, right) : NULL;
 }
 
-/* A union with one column more, the last. */
-static struct bound_column *add_text(struct binder *binder, struct bound_rows *all)
-{
-    struct bound_column *text = column_new(binder, TEXT("$text"), TYPE_STRING);
+/* A union with one column more, the last, which each leg gives itself. */
+typedef struct bound_value *leg_value(struct binder *binder, const struct bound_leg *leg, const struct bound_rows *shown);
 
-    rows_show(binder, all, text);
+static struct bound_column *add_column(struct binder *binder, struct bound_rows *all, struct bound_column *column,
+                                       leg_value *value, const struct bound_rows *shown)
+{
+    rows_show(binder, all, column);
     for (struct bound_leg *leg = all->legs; leg; leg = leg->next) {
         struct bound_value **values = ARENA_ARRAY(binder->arena, struct bound_value *, all->count);
         memcpy(values, leg->values, (all->count - 1) * sizeof *values);
-        values[all->count - 1] = value_all_columns(binder, leg->rows, all->place);
+        values[all->count - 1] = value(binder, leg, shown);
         leg->values = values;
     }
-    return text;
+    return column;
 }
 
-struct bound_rows *bind_search(struct binder *binder, const struct scope *scope,
-                               const struct kql_operator *operator, struct bound_rows * input)
+static struct bound_value *leg_text(struct binder *binder, const struct bound_leg *leg, const struct bound_rows *shown)
 {
-    struct search search = {.binder = binder, .exact = text_equal(operator_word(operator, "kind"), TEXT("case_sensitive"))};
+    (void)shown;
+    return value_all_columns(binder, leg->rows, leg->rows->place);
+}
+
+/* The tables, or `input`, as one; `*all` is the union within. */
+static struct bound_rows *search_open(struct search *search, const struct scope *scope, const struct kql_operator *operator,
+                                      struct bound_rows *input, const char *source_name, struct bound_rows **all)
+{
     struct kql_operator of_all = *operator;
     struct kql_expression every = {
         .kind = KQL_REFERENCE, .place = operator->place, .name = {operator->place, TEXT("*")}};
     struct kql_parameter source = {
         .name = {operator->place, TEXT("withsource")},
-        .value = &(struct kql_expression){.kind = KQL_REFERENCE, .name = {operator->place, TEXT("$table")}}};
+        .value = &(struct kql_expression){.kind = KQL_REFERENCE, .name = {operator->place, text_of(source_name)}}};
     struct bound_rows *rows;
 
     of_all.items = input ? NULL : operator->by ? operator->by : & every;
     of_all.parameters = &source;
-    rows = bind_union(binder, scope, &of_all, input);
+    rows = bind_union(search->binder, scope, &of_all, input);
+    for (*all = rows; *all && (*all)->kind != ROWS_UNION;)
+        *all = (*all)->input;
+    return rows;
+}
+
+static struct bound_value *search_predicate(struct search *search, struct bound_rows *rows, struct bound_rows *all,
+                                            const struct kql_expression *expression)
+{
+    search->here = scope_of(search->scope, rows);
+    search->text = add_column(search->binder, all, column_new(search->binder, TEXT("$text"), TYPE_STRING), leg_text, NULL);
+    return bind_searched(search, expression);
+}
+
+struct bound_rows *bind_search(struct binder *binder, const struct scope *scope,
+                               const struct kql_operator *operator, struct bound_rows * input)
+{
+    struct search search = {.binder = binder, .scope = scope,
+                            .exact = text_equal(operator_word(operator, "kind"), TEXT("case_sensitive"))};
+    struct bound_rows *all, *rows = search_open(&search, scope, operator, input, "$table", &all);
+
     if (!rows)
         return NULL;
-    struct bound_rows *all = rows;
-    while (all->kind != ROWS_UNION)
-        all = all->input;
     if (input)
         all->legs->values[0] = value_text(binder, TEXT("search_arg0"), operator->place);
-    search.here = scope_of(scope, rows);
-    search.text = add_text(binder, all);
-    struct bound_value *predicate = bind_searched(&search, operator->items);
+    struct bound_value *predicate = search_predicate(&search, rows, all, operator->items);
     if (!predicate)
         return NULL;
     struct bound_rows *found = rows_filtered(binder, rows, predicate);
     found->count -= rows == all; /* the text is for looking into */
     return found;
+}
+
+/* ---- find ---- */
+
+/* Whether the expression names one of the columns; `*names` counts the names that it has at all. */
+static bool names_one_of(const struct kql_expression *expression, const struct bound_rows *rows, unsigned *names)
+{
+    bool found = false;
+
+    for (; expression; expression = expression->next) {
+        if (expression->kind == KQL_REFERENCE) {
+            ++*names;
+            found |= rows_column(rows, expression->name.text) != NULL;
+        }
+        found |= names_one_of(expression->left, rows, names) | names_one_of(expression->right, rows, names) |
+                 names_one_of(expression->items, rows, names);
+    }
+    return found;
+}
+
+/* Tables that have none of the columns that are asked for have no rows to give. */
+static void keep_legs(struct bound_rows *all, const struct kql_expression *predicate)
+{
+    for (struct bound_leg **at = &all->legs; *at;) {
+        unsigned names = 0;
+        if (names_one_of(predicate, (*at)->rows, &names) || !names)
+            at = &(*at)->next;
+        else
+            *at = (*at)->next;
+    }
+}
+
+static bool every_leg_has(const struct bound_rows *all, const struct bound_column *column)
+{
+    for (const struct bound_leg *leg = all->legs; leg; leg = leg->next)
+        if (!rows_column(leg->rows, column->name))
+            return false;
+    return true;
+}
+
+static struct bound_value *leg_rest(struct binder *binder, const struct bound_leg *leg, const struct bound_rows *shown)
+{
+    struct bound_column **rest = ARENA_ARRAY(binder->arena, struct bound_column *, leg->rows->count);
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < leg->rows->count; i++)
+        if (!rows_column(shown, leg->rows->columns[i]->name))
+            rest[count++] = leg->rows->columns[i];
+    return value_pack(binder, rest, count, true, leg->rows->place);
+}
+
+static bool leaves_some(const struct bound_rows *all, const struct bound_rows *shown)
+{
+    for (const struct bound_leg *leg = all->legs; leg; leg = leg->next)
+        for (unsigned i = 0; i < leg->rows->count; i++)
+            if (!rows_column(shown, leg->rows->columns[i]->name))
+                return true;
+    return false;
+}
+
+static void show_named(struct binder *binder, struct bound_rows *rows, const struct bound_rows *all,
+                       const struct kql_expression *expression)
+{
+    for (; expression; expression = expression->next) {
+        struct bound_column *column =
+            expression->kind == KQL_REFERENCE ? rows_column(all, expression->name.text) : NULL;
+        if (column && !rows_column(rows, column->name))
+            rows_show(binder, rows, column);
+        show_named(binder, rows, all, expression->left);
+        show_named(binder, rows, all, expression->right);
+        show_named(binder, rows, all, expression->items);
+    }
+}
+
+/* The columns that all have, then those that the predicate names; the rest of each row is put into a bag. */
+static bool show_smart(struct binder *binder, struct bound_rows *rows, const struct bound_rows *all,
+                       const struct kql_operator *operator)
+{
+    for (unsigned i = 1; i < all->count; i++)
+        if (every_leg_has(all, all->columns[i]))
+            rows_show(binder, rows, all->columns[i]);
+    show_named(binder, rows, all, operator->items);
+    return leaves_some(all, rows);
+}
+
+static bool show_asked(struct binder *binder, const struct scope *here, struct bound_rows *rows,
+                       const struct kql_operator *operator)
+{
+    for (const struct kql_expression *item = operator->on; item && !binder_failed(binder); item = item->next) {
+        enum kql_type type;
+        if (item->kind == KQL_CALL && text_equal(item->name.text, TEXT("pack"))) {
+            if (item->next)
+                binder_wrong(binder, "semantic.arguments", item->place, "pack(*) is the last of find's columns");
+            return true;
+        }
+        struct bound_value *value = bind_value(binder, here, item);
+        if (value && item->kind != KQL_REFERENCE)
+            binder_wrong(binder, "semantic.arguments", item->place, "find shows columns, and what pack(*) makes of the others");
+        if (value && item->schema && !kql_type_of(item->schema->type.text, &type))
+            binder_wrong(binder, "semantic.type", item->schema->type.place, "this is no type");
+        if (!value || binder_failed(binder))
+            break;
+        if (item->schema)
+            value = value_convert(binder, value, type);
+        if (value)
+            rows_show(binder, rows, column_of_value(binder, rows, item->name.text, value));
+    }
+    return false;
+}
+
+struct bound_rows *bind_find(struct binder *binder, const struct scope *scope,
+                             const struct kql_operator *operator, struct bound_rows * input)
+{
+    struct search search = {.binder = binder, .scope = scope};
+    struct text source_name = operator_word(operator, "withsource");
+    struct bound_rows *all, *rows, *found;
+
+    if (input)
+        return binder_wrong(binder, "semantic.operator", operator->place, "find begins a query; behind rows it is search, or where");
+    rows = search_open(&search, scope, operator, NULL, source_name.bytes ? arena_string(binder->arena, source_name) : "source_",
+                       &all);
+    if (!rows)
+        return NULL;
+    keep_legs(all, operator->items);
+    unsigned own = all->count;
+    struct bound_value *predicate = search_predicate(&search, rows, all, operator->items);
+    if (!predicate)
+        return NULL;
+    rows = rows_filtered(binder, rows, predicate);
+    found = rows_new(binder, ROWS_EXTEND, rows, operator->place);
+    struct scope here = scope_of(scope, rows);
+    rows_clear(found);
+    rows_show(binder, found, all->columns[0]);
+    struct bound_rows of_tables = *all;
+    of_tables.count = own;
+    bool packs = operator->on ? show_asked(binder, &here, found, operator)
+                              : show_smart(binder, found, &of_tables, operator);
+    if (packs)
+        rows_show(binder, found, add_column(binder, all, column_new(binder, TEXT("pack_"), TYPE_DYNAMIC), leg_rest, found));
+    return binder_failed(binder) ? NULL : found;
 }

@@ -30,7 +30,8 @@ struct binding {
 struct scope {
     const struct scope *outer;
     struct binding *bindings;
-    const struct bound_rows *rows, *right; /* `right`: of a join's conditions */
+    struct bound_rows *rows;
+    const struct bound_rows *right; /* of a join's conditions */
     bool aggregates, windows;              /* may be called here */
     bool searching;                        /* a text alone means: some column has it */
 };
@@ -135,6 +136,9 @@ struct bound_value *bind_in(struct binder *binder, const struct scope *scope,
                             const struct kql_expression *expression);
 /* All columns as one text, in which terms do not run together; and whether it has one, `word` is has, contains or another
  * of them. */
+/* A bag of columns by their names; `present_only`: without those that are null or empty. */
+struct bound_value *value_pack(struct binder *binder, struct bound_column *const *columns, unsigned count, bool present_only,
+                               struct kql_place place);
 struct bound_value *value_all_columns(struct binder *binder, const struct bound_rows *rows, struct kql_place place);
 struct bound_value *value_has_somewhere(struct binder *binder, struct bound_value *text, const char *word,
                                         struct text term, bool exact);
@@ -209,7 +213,9 @@ struct bound_rows *rows_hide(struct binder *binder, struct bound_rows *input, st
 void rows_alias(struct binder *binder, struct bound_rows *rows, struct text name,
                 const struct bound_column *column); /* another name for it, not shown */
 struct text rows_unique_name(struct binder *binder, const struct bound_rows *rows, struct text name);
-struct scope scope_of(const struct scope *outer, const struct bound_rows *rows);
+struct scope scope_of(const struct scope *outer, struct bound_rows *rows);
+/* Has `rows` compute it for each of them: what is over rows in order may then stand within another such. */
+struct bound_value *rows_compute(struct binder *binder, struct bound_rows *rows, struct bound_value *value);
 
 /* bind_project.c: also used by other operators */
 struct text name_of_unnamed(struct binder *binder, const struct bound_rows *taken,
@@ -240,7 +246,7 @@ typedef struct bound_rows *operator_binder(struct binder *binder, const struct s
 operator_binder bind_project, bind_extend, bind_project_away, bind_project_keep, bind_project_rename,
     bind_project_reorder, bind_where, bind_sort, bind_top, bind_take, bind_count_operator, bind_distinct,
     bind_serialize, bind_getschema, bind_as, bind_render, bind_parse, bind_parse_kv, bind_mv_expand,
-    bind_mv_apply, bind_summarize, bind_join, bind_lookup, bind_union, bind_search, bind_partition,
+    bind_mv_apply, bind_summarize, bind_join, bind_lookup, bind_union, bind_search, bind_find, bind_partition,
     bind_invoke, bind_make_series, bind_evaluate, bind_print, bind_range, bind_datatable, bind_sample_distinct;
 
 #endif

@@ -13,6 +13,7 @@ struct bound_column {
     enum kql_type type;
     enum kql_storage storage;
     uint32_t id;
+    const struct bound_value *constant; /* what it is in every row, where the query says it */
 };
 
 struct bound_order {

@@ -19,6 +19,7 @@ static const struct kql_signature rows[] = {
     {"exp2", "r", "r", "@pow(2::float8, %1)", ""},
     {"exp10", "r", "r", "@pow(10::float8, %1)", ""},
     {"rand", "", "r", "!random()", NULL},
+    {"rand", "l", "r", "!floor(random() * (%1))", NULL},
     {"pi", "", "r", "!pi()", NULL},
     {"cos", "r", "r", "cos(%1)", ""},
     {"sin", "r", "r", "sin(%1)", ""},

@@ -29,6 +29,7 @@ struct kql_options {
     const struct kql_discovered *discovered;
     unsigned discovered_count;
     bool open_schemas;
+    bool value_is_answer; /* one value does for rows: the text is a function's, and looked at by itself */
 };
 
 #define KQL_DISCOVERED_MAX 16 /* in one query */

@@ -15,7 +15,6 @@ static struct kql_expression *parse_in(struct kql_parser *parser, struct kql_exp
 static struct kql_expression *parse_call(struct kql_parser *parser, struct kql_expression *left, const struct kql_name *name,
                                          uint32_t at);
 static struct kql_expression *parse_literal(struct kql_parser *parser);
-static struct kql_expression *parse_strings(struct kql_parser *parser);
 static struct kql_expression *parse_json(struct kql_parser *parser);
 static struct kql_expression *parse_json_list(struct kql_parser *parser, char close, bool is_bag);
 static struct kql_expression *parse_typeof(struct kql_parser *parser, uint32_t at);
@@ -546,7 +545,7 @@ static struct kql_expression *parse_literal(struct kql_parser *parser)
     struct kql_expression *literal;
 
     if (parser->token->kind == KQL_STRING)
-        return parse_strings(parser);
+        return parse_text(parser);
     if (parser->token->kind == KQL_END || parser->token->kind == KQL_MARK) {
         parser_expected(parser, "a value");
         return NULL;
@@ -559,7 +558,7 @@ static struct kql_expression *parse_literal(struct kql_parser *parser)
 }
 
 /* Those that follow one another are one. */
-static struct kql_expression *parse_strings(struct kql_parser *parser)
+struct kql_expression *parse_text(struct kql_parser *parser)
 {
     struct kql_expression *literal = expression_new(parser, KQL_LITERAL, parser->token->place.at);
     struct text one;

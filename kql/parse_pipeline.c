@@ -486,7 +486,7 @@ static struct kql_pattern *parse_pattern(struct kql_parser *parser)
 
     pattern->place = parser->token->place;
     if (parser->token->kind == KQL_STRING) {
-        pattern->literal = parse_primary(parser);
+        pattern->literal = parse_text(parser); /* ['name'] behind it is a column, and no element of it */
     } else if (!parser_take(parser, '*')) {
         if (!parse_name(parser, false, &pattern->name))
             parser_expected(parser, "a text, * or a column");
@@ -674,8 +674,11 @@ static struct kql_expression *parse_found(struct kql_parser *parser)
 {
     struct kql_expression *column = parse_named_expression(parser);
 
-    if (column && parser_take(parser, ':') && !parse_name(parser, false, &column->name))
-        parser_expected(parser, "a type");
+    if (column && parser_take(parser, ':')) {
+        column->schema = ARENA_NEW(parser->arena, struct kql_column);
+        if (!parse_name(parser, false, &column->schema->type))
+            parser_expected(parser, "a type");
+    }
     return parser_failed(parser) ? NULL : column;
 }
 

@@ -53,6 +53,7 @@ struct kql_expression *parse_item_or_star(struct kql_parser *parser);     /* a v
 struct kql_expression *parse_arguments(struct kql_parser *parser);        /* behind '(', up to ')', which is taken */
 struct kql_expression *parse_sum(struct kql_parser *parser);              /* without comparisons */
 struct kql_expression *parse_signed(struct kql_parser *parser);           /* a primary, with a sign or none */
+struct kql_expression *parse_text(struct kql_parser *parser);             /* of one string or several */
 struct kql_expression *parse_primary(struct kql_parser *parser);          /* without signs around it: a source of rows */
 
 /* parse_pipeline.c */

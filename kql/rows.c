@@ -171,7 +171,18 @@ struct text rows_unique_name(struct binder *binder, const struct bound_rows *row
     }
 }
 
-struct scope scope_of(const struct scope *outer, const struct bound_rows *rows)
+struct bound_value *rows_compute(struct binder *binder, struct bound_rows *rows, struct bound_value *value)
+{
+    struct bound_rows *input = ARENA_NEW(binder->arena, struct bound_rows);
+    struct bound_column *column = column_new(binder, TEXT("computed"), value->type);
+
+    *input = *rows;
+    *rows = *rows_new(binder, ROWS_EXTEND, input, rows->place);
+    rows_define(binder, rows, column, value);
+    return value_of_column(binder, column, value->place);
+}
+
+struct scope scope_of(const struct scope *outer, struct bound_rows *rows)
 {
     return (struct scope){.outer = outer, .rows = rows, .windows = rows && rows->serialized};
 }

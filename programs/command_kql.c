@@ -99,13 +99,17 @@ static void check_query(void *context, struct text id, struct text parameters, s
         buf_json_string(&line, id);
     else
         buf_string(&line, "null");
+    check->options.value_is_answer = parameters.bytes != NULL;
     if (kql_bind(whole, check->catalog, &check->options, &check->arena, &queries, &wrong) ||
         kql_emit(queries, "kql", &check->arena, &statements, &wrong)) {
         wrong.place.at = wrong.place.at > strlen(prelude) ? wrong.place.at - (uint32_t)strlen(prelude) : 0;
         print_diagnostic(&line, &wrong, query);
         check->refused++;
     } else {
-        /* Of the first result, where a text has several. */
+        while (queries->next) { /* of several results, the last */
+            queries = queries->next;
+            statements = statements->next;
+        }
         kql_columns_print(&line, queries->rows->columns, queries->rows->count);
         if (check->sql) {
             buf_string(&line, ",\"sql\":");

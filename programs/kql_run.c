@@ -147,6 +147,8 @@ static void run_query(void *context, struct text id, struct text parameters, str
         kql_position(query, wrong.place.at, &number, &column);
         print_refused(&run->line, wrong.code, wrong.message, number, column);
     } else {
+        while (statements->next) /* of several results, the last */
+            statements = statements->next;
         run_statement(run, statements);
         if (run->status == STATUS_RETRY)
             return;

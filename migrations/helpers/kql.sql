@@ -263,8 +263,11 @@ CREATE OR REPLACE FUNCTION kql.split(x text, d text) RETURNS json LANGUAGE sql I
 $$ SELECT CASE WHEN x = '' OR d = '' THEN json_build_array(x) ELSE array_to_json(string_to_array(x, d)) END $$;
 CREATE OR REPLACE FUNCTION kql.split(x text, d text, i bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT CASE WHEN i >= 0 AND kql.split(x, d) -> i::int IS NOT NULL THEN json_build_array(kql.split(x, d) -> i::int) END $$;
+-- The options of an expression stay at its beginning.
+CREATE OR REPLACE FUNCTION kql.framed(before text, p text, behind text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN p ~ '^\(\?[iw]+\)' THEN left(p, strpos(p, ')')) || before || substr(p, strpos(p, ')') + 1) ELSE before || p END || behind $$;
 CREATE OR REPLACE FUNCTION kql.extract(p text, n bigint, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
-$$ SELECT coalesce((regexp_match(x, '()' || p))[1] || (regexp_match(x, '(' || p || ')'))[n + 1], '') $$;
+$$ SELECT coalesce((regexp_match(x, kql.framed('()', p, '')))[1] || (regexp_match(x, kql.framed('(', p, ')')))[n + 1], '') $$;
 CREATE OR REPLACE FUNCTION kql.groups(p text, x text) RETURNS SETOF text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT regexp_matches(x, p, 'g') $$;
 CREATE OR REPLACE FUNCTION kql.extract_all(p text, x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
@@ -273,9 +276,9 @@ $$ SELECT json_agg(CASE WHEN cardinality(m) = 1 THEN to_json(coalesce(m[1], ''))
 CREATE OR REPLACE FUNCTION kql.extract_all(p text, wanted json, x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT json_agg(CASE WHEN json_array_length(wanted) = 1 THEN to_json(coalesce(m[(wanted ->> 0)::int + 1], ''))
                         ELSE (SELECT json_agg(coalesce(m[(w #>> '{}')::int + 1], '') ORDER BY i) FROM json_array_elements(wanted) WITH ORDINALITY u(w, i)) END ORDER BY o)
-     FROM kql.groups('(' || p || ')', x) WITH ORDINALITY g(m, o) $$;
-CREATE OR REPLACE FUNCTION kql.trim_start(p text, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT regexp_replace(x, '^(?:' || p || ')', '') $$;
-CREATE OR REPLACE FUNCTION kql.trim_end(p text, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT regexp_replace(x, '(?:' || p || ')$', '') $$;
+     FROM kql.groups(kql.framed('(', p, ')'), x) WITH ORDINALITY g(m, o) $$;
+CREATE OR REPLACE FUNCTION kql.trim_start(p text, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT regexp_replace(x, kql.framed('^(?:', p, ')'), '') $$;
+CREATE OR REPLACE FUNCTION kql.trim_end(p text, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT regexp_replace(x, kql.framed('(?:', p, ')$'), '') $$;
 CREATE OR REPLACE FUNCTION kql.countof(x text, y text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT count(*) FROM generate_series(1, CASE WHEN y = '' THEN 0 ELSE length(x) END) i WHERE substr(x, i, length(y)) = y $$;
 CREATE OR REPLACE FUNCTION kql.countof_regex(x text, p text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS

@@ -256,6 +256,15 @@ START_TEST(repetitions_take_as_much_as_they_say)
         {"print extract('a(.*)b', 1, 'a1b2b'), extract('a(.*?)b', 1, 'a1b2b')", "[[\"1b2\",\"1\"]]"},
         {"print extract('x.*y(.*?)z', 1, 'xaybzcyddzez'), extract('x.*?y(.*)z', 1, 'xaybzcyddze')",
          "[[\"dd\",\"bzcydd\"]]"},
+        {"print extract('(?i)B(c)', 1, 'abC'), extract_all('(?i)(B)', 'abB'), trim('(?i)X', 'xax'), replace_regex('aB', '(?i)b', 'c')",
+         "[[\"C\",[\"b\", \"B\"],\"a\",\"ac\"]]"},
+        {"print extract('a((?i)bc[d-f]+)x', 1, 'aBCDEFx'), 'aBCX' matches regex 'a(?i:bc)x', 'aBcx' matches regex 'a(?i:bc)x'",
+         "[[\"BCDEF\",false,true]]"},
+        {"print x = 'hello' | extend r = '(?i)H.l' | where x matches regex r | project x", "[[\"hello\"]]"},
+        {"print s = 'say \"A\" to' | parse s with * '\"' ['a name'] '\" ' rest | project ['a name'], rest", "[[\"A\",\"to\"]]"},
+        {"print s = 'net user Foo bar /ADD' | parse kind=regex flags=iU s with * 'user ' u ' ' * '/ad' | project u", "[[\"Foo\"]]"},
+        {"print s = 'a12b' | parse-where kind=regex s with x '[0-9]' n:int 'b' | project x, n", "[[\"a\",2]]"},
+        {"print s = 'a12b' | parse-where kind=regex s with 'c' y", "[]"},
         {"print extract('(a+?)(a*)(b|a.*c)+?', 2, 'aaab')", "\"line\":1,\"column\":15}"},
     };
     expect_answers(answers, sizeof answers / sizeof *answers);
@@ -302,6 +311,11 @@ START_TEST(rows_are_joined_grouped_and_ordered_as_kusto_does)
         {"datatable(s:string)['id=7, name=pump'] | parse s with 'id=' id:long ', name=' name",
          "[[\"id=7, name=pump\",7,\"pump\"]]"},
         {"datatable(a:long, b:string)[1, 'pump', 2, 'fan'] | search 'PUMP' | project a", "[[1]]"},
+        {"let A = datatable(a:long, b:string)[1, 'x']; let B = datatable(a:long, c:real)[1, 2.5, 2, 0.5];"
+         " find in (A, B) where a == 1 | project a, pack_ | sort by tostring(pack_) asc",
+         "[[1,{\"b\":\"x\"}],[1,{\"c\":2.5}]]"},
+        {"let A = datatable(a:long, b:string)[1, 'x']; let B = datatable(a:long, c:real)[1, 2.5];"
+         " find in (A, B) where c > 1 project a, c | project a, c", "[[1,2.5]]"},
         {"range x from 1 to 4 step 1 | partition by y (take 1)", "\"line\":1,\"column\":43}"},
     };
     expect_answers(answers, sizeof answers / sizeof *answers);

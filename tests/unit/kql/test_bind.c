@@ -124,6 +124,10 @@ START_TEST(operators_show_the_columns_that_kusto_shows)
     expect("Devices | summarize arg_max(Site, *) by Device", "Device:string Site:string Count:string");
     expect("datatable(a:long, b:string)[1, 'x'] | sort by a | extend n = row_number()",
            "a:long b:string n:long");
+    expect("find in (Devices) where Count == '1'", "source_:string Device:string Site:string Count:string");
+    expect("find in (Devices, Events) where Site == 'x' project Site:dynamic, pack(*)",
+           "source_:string Site:dynamic pack_:dynamic");
+    refused("find in (Devices) where Count == '1' project pack(*), Site", "semantic.arguments");
     expect("search in (Devices) 'pump'", "$table:string Device:string Site:string Count:string");
 }
 END_TEST
