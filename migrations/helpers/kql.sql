@@ -319,11 +319,12 @@ CREATE OR REPLACE FUNCTION kql.has_all(x text, y json) RETURNS bool LANGUAGE sql
 $$ SELECT coalesce((SELECT bool_and(kql.has(x, kql.text_of(e))) FROM json_array_elements(CASE WHEN json_typeof(y) = 'array' THEN y ELSE json_build_array(y) END) e), true) $$;
 
 -- ---- arrays and bags ----
+-- $name is $.name, as published queries have it.
 CREATE OR REPLACE FUNCTION kql.at_path(x json, path text) RETURNS json LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
 $$ DECLARE
     step text[];
 BEGIN
-    FOR step IN SELECT regexp_matches(path, '\.([A-Za-z0-9_]+)|\[(\d+)\]|\[''([^'']*)''\]', 'g') LOOP
+    FOR step IN SELECT regexp_matches(path, '(?:^\$|\.)([A-Za-z0-9_]+)|\[(\d+)\]|\[[''"]([^''"]*)[''"]\]', 'g') LOOP
         x := CASE WHEN step[2] IS NOT NULL THEN x -> step[2]::int ELSE x -> coalesce(step[1], step[3]) END;
     END LOOP;
     RETURN x;

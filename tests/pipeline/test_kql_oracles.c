@@ -78,6 +78,13 @@ START_TEST(published_queries_compile)
 }
 END_TEST
 
+START_TEST(published_iot_rules_fire_on_what_they_look_for_alone)
+{
+    if (access(SAMPLES "/kql/iot", R_OK) == 0)
+        script_holds("fires.py", (const char *const[]){database_conninfo(), SAMPLES "/kql", NULL});
+}
+END_TEST
+
 START_TEST(microsofts_parser_takes_the_same_texts)
 {
     bool beside = access(SAMPLES "/kql/manifest.jsonl", R_OK) == 0;
@@ -99,6 +106,7 @@ int main(void)
         answers_are_those_that_are_known,
         recorded_answers_are_given_or_refused,
         published_queries_compile,
+        published_iot_rules_fire_on_what_they_look_for_alone,
         microsofts_parser_takes_the_same_texts,
     };
 
