@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "runtime/process.h"
 #include "tests/unit/query/fixture.h"
 
 /* KQL over HTTP, on the database itself: what may be seen, what is refused, and in whose words. */
@@ -358,9 +359,40 @@ START_TEST(no_text_of_a_question_becomes_sql)
 }
 END_TEST
 
+/* docs/tables.md says of each column what it is filled from. */
+START_TEST(every_column_that_is_filled_is_documented)
+{
+    struct db_rows *rows = NULL;
+    char path[512], line[160];
+    struct buf page;
+
+    snprintf(path, sizeof path, "%s/../docs/tables.md", program_build_root());
+    buf_init(&page, 1 << 20);
+    ck_assert_int_eq(process_read_file(path, 1 << 20, &page, &why), STATUS_OK);
+    ck_assert_int_eq(db_query(fixture.owner,
+                              "SELECT table_name, column_name FROM information_schema.columns"
+                              " WHERE table_schema = 'analytics' AND column_name NOT LIKE '\\_%' ORDER BY 1",
+                              NULL, 0, SQL_MS, &rows, &why),
+                     STATUS_OK);
+    ck_assert_uint_gt(db_rows_count(rows), 250);
+    for (size_t i = 0; i < db_rows_count(rows); i++) {
+        snprintf(line, sizeof line, "\n## %s\n", db_text(rows, i, 0).bytes);
+        const char *section = strstr(page.bytes, line);
+        ck_assert_msg(section != NULL, "there is no section %s", db_text(rows, i, 0).bytes);
+        const char *end = strstr(section + 1, "\n## ");
+        snprintf(line, sizeof line, "\n| `%s` | ", db_text(rows, i, 1).bytes);
+        const char *found = strstr(section, line);
+        ck_assert_msg(found && (!end || found < end), "%s.%s is not there", db_text(rows, i, 0).bytes, db_text(rows, i, 1).bytes);
+    }
+    db_rows_free(rows);
+    buf_done(&page);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
+        every_column_that_is_filled_is_documented,
         a_question_sees_the_rows_of_its_own_workspace, no_name_and_no_error_tells_of_another_workspace,
         workspaces_are_joined_where_the_token_opens_them, a_time_span_of_either_place_narrows_what_is_seen,
         what_is_wrong_is_said_in_the_words_of_each_api, more_rows_than_may_be_are_cut_and_the_answer_says_so,
