@@ -168,6 +168,7 @@ $(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
 $(BUILD)/tests/pipeline/%: $(BUILD)/tests/pipeline/%.o $(SUPPORT) $(call present,$(USES_server))
 	@echo "  LD $@"
 	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
+$(BUILD)/bench/bench_kql: $(BUILD)/programs/kql_files.o
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(SUPPORT) $(call present,$(USES_server))
 	@echo "  LD $@"
 	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
