@@ -237,8 +237,11 @@ static struct bound_value *signature_value(struct binder *binder, const struct k
         if (!(arguments[i] = argument_as(binder, whole ? 'R' : letter, given[i], common)))
             return extracted_stepwise(binder, row, place, given, count);
     }
+    /* A time is never below zero, and a span that the query says is no question: nothing has to be called. */
+    bool binned = strcmp(row->sql, "@bin(%1, %2)") == 0 && arguments[0]->type == TYPE_DATETIME &&
+                  arguments[1]->kind == BOUND_CONSTANT && arguments[1]->integer > 0;
     call =
-        value_call(binder, row->sql, result_type(row->result[0], arguments, common), place, arguments, count);
+        value_call(binder, binned ? "(%1 / %2 * %2)" : row->sql, result_type(row->result[0], arguments, common), place, arguments, count);
     call->label = label_of(binder, row->label, given, count);
     call->variadic = 0;
     for (const char *letter = row->parameters; *letter; letter++) {

@@ -50,25 +50,36 @@ static struct bound_value *bind_searched(struct search *search, const struct kql
 }
 
 /* A union with one column more, the last, which each leg gives itself. */
-typedef struct bound_value *leg_value(struct binder *binder, const struct bound_leg *leg, const struct bound_rows *shown);
+typedef struct bound_value *leg_value(struct binder *binder, const struct bound_leg *leg, const void *context);
 
 static struct bound_column *add_column(struct binder *binder, struct bound_rows *all, struct bound_column *column,
-                                       leg_value *value, const struct bound_rows *shown)
+                                       leg_value *value, const void *context)
 {
     rows_show(binder, all, column);
     for (struct bound_leg *leg = all->legs; leg; leg = leg->next) {
         struct bound_value **values = ARENA_ARRAY(binder->arena, struct bound_value *, all->count);
         memcpy(values, leg->values, (all->count - 1) * sizeof *values);
-        values[all->count - 1] = value(binder, leg, shown);
+        values[all->count - 1] = value(binder, leg, context);
         leg->values = values;
     }
     return column;
 }
 
-static struct bound_value *leg_text(struct binder *binder, const struct bound_leg *leg, const struct bound_rows *shown)
+/* `context`: whether numbers and times need not be among it. */
+static struct bound_value *leg_text(struct binder *binder, const struct bound_leg *leg, const void *context)
 {
-    (void)shown;
-    return value_all_columns(binder, leg->rows, leg->rows->place);
+    return value_all_columns(binder, leg->rows, *(const bool *)context, leg->rows->place);
+}
+
+/* Whether no text that stands alone in the expression can be one of a number or a time. */
+static bool sought_in_texts_alone(const struct kql_expression *expression)
+{
+    for (; expression; expression = expression->next)
+        if ((expression->kind == KQL_LITERAL && expression->token == KQL_STRING && !text_is_no_number(expression->text)) ||
+            !sought_in_texts_alone(expression->left) || !sought_in_texts_alone(expression->right) ||
+            !sought_in_texts_alone(expression->items))
+            return false;
+    return true;
 }
 
 /* The tables, or `input`, as one; `*all` is the union within. */
@@ -95,7 +106,8 @@ static struct bound_value *search_predicate(struct search *search, struct bound_
                                             const struct kql_expression *expression)
 {
     search->here = scope_of(search->scope, rows);
-    search->text = add_column(search->binder, all, column_new(search->binder, TEXT("$text"), TYPE_STRING), leg_text, NULL);
+    bool texts_alone = sought_in_texts_alone(expression);
+    search->text = add_column(search->binder, all, column_new(search->binder, TEXT("$text"), TYPE_STRING), leg_text, &texts_alone);
     return bind_searched(search, expression);
 }
 
@@ -156,8 +168,9 @@ static bool every_leg_has(const struct bound_rows *all, const struct bound_colum
     return true;
 }
 
-static struct bound_value *leg_rest(struct binder *binder, const struct bound_leg *leg, const struct bound_rows *shown)
+static struct bound_value *leg_rest(struct binder *binder, const struct bound_leg *leg, const void *context)
 {
+    const struct bound_rows *shown = context;
     struct bound_column **rest = ARENA_ARRAY(binder->arena, struct bound_column *, leg->rows->count);
     unsigned count = 0;
 

@@ -119,13 +119,31 @@ static struct bound_value *joined_texts(struct binder *binder, struct bound_valu
     return value_call(binder, "!concat_ws(E'\\x01', %*)", TYPE_STRING, place, texts, count);
 }
 
+bool text_is_no_number(struct text term)
+{
+    for (size_t i = 0; i < term.count; i++) {
+        unsigned char byte = (unsigned char)term.bytes[i], letter = byte | 0x20;
+        if (byte >= 0x80 || (letter >= 'a' && letter <= 'z' && letter != 't' && letter != 'z')) /* 2026-01-02T03:04:05Z */
+            return true;
+    }
+    return false;
+}
+
+static bool is_written_in_digits(enum kql_type type)
+{
+    return type == TYPE_LONG || type == TYPE_INT || type == TYPE_DATETIME || type == TYPE_TIMESPAN;
+}
+
 /* All columns as one text, with what is no letter or digit between them. */
-struct bound_value *value_all_columns(struct binder *binder, const struct bound_rows *rows, struct kql_place place)
+struct bound_value *value_all_columns(struct binder *binder, const struct bound_rows *rows, bool without_numbers,
+                                      struct kql_place place)
 {
     struct bound_value **texts = ARENA_ARRAY(binder->arena, struct bound_value *, rows->count + 1);
     unsigned count = 0, first = 0;
 
     for (unsigned i = 0; i < rows->count; i++) {
+        if (without_numbers && is_written_in_digits(rows->columns[i]->type))
+            continue;
         if (!(texts[count++] =
                   value_convert(binder, value_of_column(binder, rows->columns[i], place), TYPE_STRING)))
             return NULL;
@@ -136,7 +154,7 @@ struct bound_value *value_all_columns(struct binder *binder, const struct bound_
                                     TEXTS_MAX, place);
         count = ++first;
     }
-    return rows->count ? joined_texts(binder, texts, count, place) : value_text(binder, TEXT(""), place);
+    return count ? joined_texts(binder, texts, count, place) : value_text(binder, TEXT(""), place);
 }
 
 struct bound_value *value_has_somewhere(struct binder *binder, struct bound_value *text, const char *word,
@@ -184,10 +202,16 @@ struct bound_value *bind_text_operator(struct binder *binder, const struct scope
         return binder_wrong(binder, "semantic.rows", expression->left->place, "* where there are no columns");
     if (of_all && expression->sign != KQL_TEXT_OPERATOR)
         return any_column_is(binder, scope, expression, expression->sign == KQL_NOT_EQUAL);
-    sides[0] = of_all ? value_all_columns(binder, rows_here(scope), expression->left->place)
-                      : bind_value(binder, scope, expression->left);
-    sides[1] = sides[0] ? bind_value(binder, scope, expression->right) : NULL;
+    sides[0] = of_all ? NULL : bind_value(binder, scope, expression->left);
+    sides[1] = of_all || sides[0] ? bind_value(binder, scope, expression->right) : NULL;
     if (!sides[1])
+        return NULL;
+    if (of_all) {
+        bool plain = text_starts(name, TEXT("has")) || text_starts(name, TEXT("contains"));
+        bool texts_alone = plain && value_is_text(sides[1]) && text_is_no_number(sides[1]->text);
+        sides[0] = value_all_columns(binder, rows_here(scope), texts_alone, expression->left->place);
+    }
+    if (!sides[0])
         return NULL;
     if (sides[0]->type == TYPE_DYNAMIC)
         sides[0] = value_convert(binder, sides[0], TYPE_STRING);
@@ -401,7 +425,7 @@ static struct bound_value *bind_among(struct binder *binder, const struct scope 
 {
     bool has = text_starts(word, TEXT("has_")), of_all = expression->left->kind == KQL_ALL,
          folded = text_ends(word, TEXT("~"));
-    struct bound_value *value = of_all ? value_all_columns(binder, rows_here(scope), expression->place)
+    struct bound_value *value = of_all ? value_all_columns(binder, rows_here(scope), false, expression->place)
                                        : bind_value(binder, scope, expression->left),
                        *many;
     struct values items;

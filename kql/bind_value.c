@@ -229,6 +229,14 @@ struct bound_value *value_convert(struct binder *binder, struct bound_value *val
         constant->label = value->label;
         return constant;
     }
+    if (value->type == TYPE_DATETIME && type == TYPE_STRING && value->kind == BOUND_COLUMN &&
+        value->column->storage == KQL_TIMESTAMPTZ) { /* written from what lies there, not by way of ticks */
+        struct bound_value *stored = value_of_column(binder, value->column, value->place);
+        stored->stored = true;
+        converted = value_call1(binder, "!@text_of_moment(%1)", type, stored);
+        converted->label = value->label;
+        return converted;
+    }
     for (size_t i = 0; i < sizeof conversions / sizeof *conversions; i++) {
         if (conversions[i].from != value->type || conversions[i].to != type)
             continue;

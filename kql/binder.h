@@ -139,7 +139,9 @@ struct bound_value *bind_in(struct binder *binder, const struct scope *scope,
 /* A bag of columns by their names; `present_only`: without those that are null or empty. */
 struct bound_value *value_pack(struct binder *binder, struct bound_column *const *columns, unsigned count, bool present_only,
                                struct kql_place place);
-struct bound_value *value_all_columns(struct binder *binder, const struct bound_rows *rows, struct kql_place place);
+struct bound_value *value_all_columns(struct binder *binder, const struct bound_rows *rows, bool without_numbers,
+                                      struct kql_place place);
+bool text_is_no_number(struct text term); /* it has a letter that no whole number and no time is written with */
 struct bound_value *value_has_somewhere(struct binder *binder, struct bound_value *text, const char *word,
                                         struct text term, bool exact);
 /* bind_regex.c: a regular expression of Kusto's as PostgreSQL has it. NULL: it cannot be. */

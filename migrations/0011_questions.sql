@@ -27,13 +27,14 @@ CREATE FUNCTION picket.workspace_guid(id int) RETURNS text
 CREATE FUNCTION picket.event_details(details jsonb, key_order bytea, sender_event_id text, time_stamp timestamptz) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT CASE WHEN jsonb_typeof(details) <> 'object' THEN t.element ELSE left(t.element, -1) || CASE WHEN t.element <> '{}' AND t.more <> '' THEN ',' ELSE '' END || t.more || '}' END
-            FROM (SELECT picket.json_text(details, key_order) AS element,
+            FROM (SELECT CASE WHEN key_order IS NULL AND strpos(details::text, 'null') = 0 -- this is several times as fast
+                              THEN json_strip_nulls(details::text::json)::text ELSE picket.json_text(details, key_order) END AS element,
                          concat_ws(',', CASE WHEN NOT details ? 'MessageSource' THEN '"MessageSource":"Linux"' END,
                                    CASE WHEN NOT details ? 'OriginalEventId' AND sender_event_id IS NOT NULL
                                         THEN '"OriginalEventId":' || to_json(sender_event_id)::text END,
                                    CASE WHEN NOT details ? 'TimestampUTC'
                                         THEN '"TimestampUTC":"' || to_char(time_stamp AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '"' END)
-                         AS more) t $$;
+                         AS more OFFSET 0) t $$; -- each of the two once
 
 CREATE VIEW analytics."SecurityIoTRawEvent" WITH (security_invoker) AS
 SELECT r.time_generated AS "TimeGenerated", r.time_stamp AS "TimeStamp", r.device_id AS "DeviceId", r.module_id AS "ModuleId",

@@ -47,6 +47,8 @@ CREATE OR REPLACE FUNCTION kql.clock_of(t bigint) RETURNS text LANGUAGE sql IMMU
 $$ SELECT lpad((t / 36000000000)::text, 2, '0') || ':' || lpad((t / 600000000 % 60)::text, 2, '0') || ':' || lpad((t / 10000000 % 60)::text, 2, '0') $$;
 CREATE OR REPLACE FUNCTION kql.text_of_datetime(t bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT coalesce(to_char(kql.day_of(t), 'YYYY-MM-DD') || 'T' || kql.clock_of(t % 864000000000) || '.' || lpad((t % 10000000)::text, 7, '0') || 'Z', '') $$;
+CREATE OR REPLACE FUNCTION kql.text_of_moment(t timestamptz) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT coalesce(to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') || '0Z', '') $$;
 CREATE OR REPLACE FUNCTION kql.text_of_timespan(t bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT coalesce(CASE WHEN t < 0 THEN '-' ELSE '' END || CASE WHEN abs(t) >= 864000000000 THEN abs(t) / 864000000000 || '.' ELSE '' END
        || kql.clock_of(abs(t) % 864000000000) || CASE WHEN t % 10000000 <> 0 THEN '.' || lpad((abs(t) % 10000000)::text, 7, '0') ELSE '' END, '') $$;
@@ -150,13 +152,16 @@ CREATE OR REPLACE FUNCTION kql.to_timespan(x json) RETURNS bigint LANGUAGE sql I
 $$ SELECT CASE json_typeof(x) WHEN 'string' THEN kql.to_timespan(x #>> '{}') WHEN 'number' THEN kql.to_long(x) END $$;
 CREATE OR REPLACE FUNCTION kql.of_unix(x float8, scale numeric) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT kql.in_time(621355968000000000 + kql.to_long(trunc(kql.to_decimal(x) * scale))) $$;
+-- A double of seconds has a place for the microsecond up to 2^32. Of a time without a zone, as PostgreSQL puts only
+-- what is immutable all through into the statement itself.
 CREATE OR REPLACE FUNCTION kql.ticks(t timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
-$$ SELECT (extract(epoch FROM t) * 10000000)::bigint + 621355968000000000 $$;
+$$ SELECT CASE WHEN t BETWEEN '1840-01-01 00:00:00+00' AND '2100-01-01 00:00:00+00' THEN round(date_part('epoch', t AT TIME ZONE 'UTC') * 1000000)::bigint * 10
+               ELSE (extract(epoch FROM t AT TIME ZONE 'UTC') * 10000000)::bigint END + 621355968000000000 $$;
 CREATE OR REPLACE FUNCTION kql.moment_below(t bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT (timestamp '0001-01-01' + make_interval(days => (t / 864000000000)::int) + (t % 864000000000 / 10) * interval '1 microsecond') AT TIME ZONE 'UTC' $$;
 CREATE OR REPLACE FUNCTION kql.moment_above(t bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT kql.moment_below(t + CASE WHEN t % 10 = 0 THEN 0 ELSE 10 END) $$;
-CREATE OR REPLACE FUNCTION kql.parse_json(x text) RETURNS json LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+CREATE OR REPLACE FUNCTION kql.parse_json(x text) RETURNS json LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE AS
 $$ BEGIN
     IF x ~ '^\s*$' THEN RETURN NULL; END IF;
     IF x !~ '^\s*[\[{"0-9tfn-]' THEN RETURN to_json(x); END IF;
@@ -228,11 +233,11 @@ CREATE OR REPLACE FUNCTION kql.bin_at(x bigint, n bigint, at bigint) RETURNS big
 $$ SELECT CASE WHEN n > 0 THEN at + kql.bin(x - at, n) END $$;
 CREATE OR REPLACE FUNCTION kql.bin_at(x float8, n float8, at float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT CASE WHEN n > 0 THEN at + kql.bin(x - at, n) END $$;
-CREATE OR REPLACE FUNCTION kql.range_rows(a bigint, b bigint, s bigint) RETURNS SETOF bigint LANGUAGE sql IMMUTABLE AS
+CREATE OR REPLACE FUNCTION kql.range_rows(a bigint, b bigint, s bigint) RETURNS SETOF bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT generate_series(a, b, s) WHERE s <> 0 $$;
-CREATE OR REPLACE FUNCTION kql.range_rows(a float8, b float8, s float8) RETURNS SETOF float8 LANGUAGE sql IMMUTABLE AS
+CREATE OR REPLACE FUNCTION kql.range_rows(a float8, b float8, s float8) RETURNS SETOF float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT a + i * s FROM generate_series(0, floor((b - a) / s + 1e-9)::bigint) i WHERE s <> 0 $$;
-CREATE OR REPLACE FUNCTION kql.range_rows(a numeric, b numeric, s numeric) RETURNS SETOF numeric LANGUAGE sql IMMUTABLE AS
+CREATE OR REPLACE FUNCTION kql.range_rows(a numeric, b numeric, s numeric) RETURNS SETOF numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT generate_series(a, b, s) WHERE s <> 0 $$;
 
 -- ---- texts ----
@@ -296,7 +301,7 @@ CREATE OR REPLACE FUNCTION kql.make_string(x json) RETURNS text LANGUAGE sql IMM
 $$ SELECT kql.make_string((SELECT array_agg(kql.to_long(e) ORDER BY i) FROM json_array_elements(CASE WHEN json_typeof(x) = 'array' THEN x ELSE json_build_array(x) END) WITH ORDINALITY u(e, i))) $$;
 CREATE OR REPLACE FUNCTION kql.base64_encode(x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT replace(encode(convert_to(x, 'UTF8'), 'base64'), E'\n', '') $$;
-CREATE OR REPLACE FUNCTION kql.base64_decode(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+CREATE OR REPLACE FUNCTION kql.base64_decode(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE AS
 $$ BEGIN
     RETURN coalesce(convert_from(decode(x, 'base64'), 'UTF8'), '');
 EXCEPTION WHEN data_exception THEN
@@ -306,7 +311,7 @@ CREATE OR REPLACE FUNCTION kql.url_encode_component(x text) RETURNS text LANGUAG
 $$ SELECT coalesce(string_agg(CASE WHEN c ~ '^[0-9A-Za-z._~-]$' THEN c ELSE regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') END, '' ORDER BY i), '')
      FROM regexp_split_to_table(x, '') WITH ORDINALITY u(c, i) WHERE c <> '' $$;
 CREATE OR REPLACE FUNCTION kql.url_encode(x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT replace(kql.url_encode_component(x), '%20', '+') $$;
-CREATE OR REPLACE FUNCTION kql.url_decode(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+CREATE OR REPLACE FUNCTION kql.url_decode(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE AS
 $$ BEGIN
     RETURN convert_from((SELECT string_agg(CASE WHEN part ~ '^%[0-9a-fA-F]{2}$' THEN decode(substr(part, 2), 'hex') ELSE convert_to(part, 'UTF8') END, ''::bytea ORDER BY i)
                            FROM regexp_matches(replace(x, '+', ' '), '%[0-9a-fA-F]{2}|[^%]+|%', 'g') WITH ORDINALITY u(m, i), LATERAL (SELECT m[1] AS part) p), 'UTF8');
@@ -571,17 +576,17 @@ $$ SELECT kql.bag_of_pairs(array_agg(k ORDER BY i), array_agg(to_json(v) ORDER B
 CREATE OR REPLACE FUNCTION kql.parse_csv(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT CASE WHEN x = '' THEN '[""]' ELSE json_agg(CASE WHEN m[1] LIKE '"%' THEN replace(substr(m[1], 2, length(m[1]) - 2), '""', '"') ELSE m[1] END ORDER BY i) END
      FROM regexp_matches(split_part(replace(x, E'\r', ''), E'\n', 1) || ',', '("(?:[^"]|"")*"|[^,]*),', 'g') WITH ORDINALITY u(m, i) $$;
-CREATE OR REPLACE FUNCTION kql.parse_urlquery(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+CREATE OR REPLACE FUNCTION kql.parse_urlquery(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL UNSAFE AS
 $$ SELECT json_build_object('Query Parameters', kql.bag_of_pairs(array_agg(kql.url_decode(split_part(p, '=', 1)) ORDER BY i), array_agg(to_json(kql.url_decode(substr(p, strpos(p || '=', '=') + 1))) ORDER BY i)))
      FROM regexp_split_to_table(ltrim(x, '?'), '&') WITH ORDINALITY u(p, i) WHERE p <> '' $$;
-CREATE OR REPLACE FUNCTION kql.parse_url(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+CREATE OR REPLACE FUNCTION kql.parse_url(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL UNSAFE AS
 $$ SELECT json_build_object('Scheme', coalesce(m[1], ''), 'Host', coalesce(m[4], ''), 'Port', coalesce(m[5], ''), 'Path', coalesce(m[6], ''), 'Username', coalesce(m[2], ''),
           'Password', coalesce(m[3], ''), 'Query Parameters', kql.parse_urlquery(coalesce(m[7], '')) -> 'Query Parameters', 'Fragment', coalesce(m[8], ''))
      FROM (SELECT regexp_match(x, '^([A-Za-z][A-Za-z0-9+.-]*)://(?:([^:@/?#]*)(?::([^@/?#]*))?@)?(\[[^]]*\]|[^:/?#]*)(?::(\d+))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$') AS m) u $$;
 CREATE OR REPLACE FUNCTION kql.parse_version(x text) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT CASE WHEN x ~ '^\d{1,8}(\.\d{1,8}){0,3}$' THEN (lpad(split_part(x, '.', 1), 8, '0') || lpad(split_part(x, '.', 2), 8, '0') || lpad(split_part(x, '.', 3), 8, '0')
           || lpad(split_part(x, '.', 4), 8, '0'))::numeric END $$;
-CREATE OR REPLACE FUNCTION kql.extract_json(path text, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+CREATE OR REPLACE FUNCTION kql.extract_json(path text, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL UNSAFE AS
 $$ SELECT kql.text_of(kql.at_path(kql.parse_json(x), path)) $$;
 CREATE OR REPLACE FUNCTION kql.indexof_regex(x text, p text, start bigint, n bigint, nth bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT regexp_instr(CASE WHEN coalesce(n, -1) >= 0 THEN left(x, (coalesce(start, 0) + n)::int) ELSE x END, p, coalesce(start, 0)::int + 1, greatest(coalesce(nth, 1), 1)::int) - 1 $$;

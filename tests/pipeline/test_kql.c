@@ -311,6 +311,13 @@ START_TEST(rows_are_joined_grouped_and_ordered_as_kusto_does)
         {"datatable(s:string)['id=7, name=pump'] | parse s with 'id=' id:long ', name=' name",
          "[[\"id=7, name=pump\",7,\"pump\"]]"},
         {"datatable(a:long, b:string)[1, 'pump', 2, 'fan'] | search 'PUMP' | project a", "[[1]]"},
+        {"datatable(a:long, t:datetime, b:string)[17, datetime(2026-01-02), 'x', 3, datetime(2025-02-03), 'T17 z'] | where * has '17' | count",
+         "[[1]]"},
+        {"datatable(a:long, t:datetime, b:string)[17, datetime(2026-01-02), 'x', 3, datetime(2025-02-03), '17 z']"
+         " | search '17' or '2026' or 'z' | count",
+         "[[2]]"},
+        {"print t = datetime(2026-01-02 03:04:05.1234567) | project tostring(t), bin(t, 1h), bin(-5, 3)",
+         "[[\"2026-01-02T03:04:05.1234567Z\",\"2026-01-02T03:00:00.0000000Z\",-6]]"},
         {"let A = datatable(a:long, b:string)[1, 'x']; let B = datatable(a:long, c:real)[1, 2.5, 2, 0.5];"
          " find in (A, B) where a == 1 | project a, pack_ | sort by tostring(pack_) asc",
          "[[1,{\"b\":\"x\"}],[1,{\"c\":2.5}]]"},

@@ -389,9 +389,24 @@ START_TEST(every_column_that_is_filled_is_documented)
 }
 END_TEST
 
+/* A function that catches errors cannot run while workers help: PostgreSQL then refuses the whole statement. */
+START_TEST(no_helper_that_catches_errors_says_that_it_is_parallel_safe)
+{
+    ck_assert_int_eq(sql_number(fixture.owner,
+                                "SELECT count(*) FROM pg_proc p WHERE p.pronamespace = 'kql'::regnamespace AND p.proparallel = 's'"
+                                " AND (p.prosrc ~ 'EXCEPTION' OR EXISTS (SELECT 1 FROM pg_proc u WHERE u.pronamespace = p.pronamespace"
+                                " AND u.proparallel <> 's' AND p.prosrc ~ ('kql\\.' || u.proname || '\\(')))"),
+                     0);
+    ck_assert_int_gt(sql_number(fixture.owner, "SELECT count(*) FROM pg_proc WHERE pronamespace = 'kql'::regnamespace"
+                                               " AND proparallel = 'u'"),
+                     0);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
+        no_helper_that_catches_errors_says_that_it_is_parallel_safe,
         every_column_that_is_filled_is_documented,
         a_question_sees_the_rows_of_its_own_workspace, no_name_and_no_error_tells_of_another_workspace,
         workspaces_are_joined_where_the_token_opens_them, a_time_span_of_either_place_narrows_what_is_seen,
