@@ -41,6 +41,7 @@ static const struct {
     {"summarize", KQL_SUMMARIZE, bind_summarize},
     {"take", KQL_TAKE, bind_take},
     {"top", KQL_TOP, bind_top},
+    {"top-nested", KQL_TOP_NESTED, bind_top_nested},
     {"union", KQL_UNION, bind_union},
     {"where", KQL_WHERE, bind_where},
 };

@@ -246,7 +246,7 @@ struct bound_rows *union_rows(struct binder *binder, struct bound_rows *rows, st
 typedef struct bound_rows *operator_binder(struct binder *binder, const struct scope *scope,
                                            const struct kql_operator *operator, struct bound_rows * rows);
 operator_binder bind_project, bind_extend, bind_project_away, bind_project_keep, bind_project_rename,
-    bind_project_reorder, bind_where, bind_sort, bind_top, bind_take, bind_count_operator, bind_distinct,
+    bind_project_reorder, bind_where, bind_sort, bind_top, bind_top_nested, bind_take, bind_count_operator, bind_distinct,
     bind_serialize, bind_getschema, bind_as, bind_render, bind_parse, bind_parse_kv, bind_mv_expand,
     bind_mv_apply, bind_summarize, bind_join, bind_lookup, bind_union, bind_search, bind_find, bind_partition,
     bind_invoke, bind_make_series, bind_evaluate, bind_print, bind_range, bind_datatable, bind_sample_distinct;

@@ -311,6 +311,12 @@ START_TEST(rows_are_joined_grouped_and_ordered_as_kusto_does)
         {"datatable(s:string)['id=7, name=pump'] | parse s with 'id=' id:long ', name=' name",
          "[[\"id=7, name=pump\",7,\"pump\"]]"},
         {"datatable(a:long, b:string)[1, 'pump', 2, 'fan'] | search 'PUMP' | project a", "[[1]]"},
+        {"datatable(a:string, b:string, c:long)['x', 'p', 5, 'x', 'q', 7, 'x', 'r', 1, 'y', 'p', 9, 'z', 'q', 2]"
+         " | top-nested 2 of a by sum(c), top-nested 1 of b by s = max(c) | sort by a asc",
+         "[[\"x\",13,\"q\",7],[\"y\",9,\"p\",9]]"},
+        {"datatable(a:string, b:string, c:long)['x', 'p', 5, 'x', 'q', 7, 'y', 'p', 9]"
+         " | top-nested of a by count() asc, top-nested 1 of z = b by min(c) asc | project aggregated_a, z, aggregated_z | sort by z asc, aggregated_a asc",
+         "[[1,\"p\",9],[2,\"p\",5]]"},
         {"datatable(a:long, t:datetime, b:string)[17, datetime(2026-01-02), 'x', 3, datetime(2025-02-03), 'T17 z'] | where * has '17' | count",
          "[[1]]"},
         {"datatable(a:long, t:datetime, b:string)[17, datetime(2026-01-02), 'x', 3, datetime(2025-02-03), '17 z']"
