@@ -142,8 +142,9 @@ static bool names_one_of(const struct kql_expression *expression, const struct b
             ++*names;
             found |= rows_column(rows, expression->name.text) != NULL;
         }
-        found |= names_one_of(expression->left, rows, names) | names_one_of(expression->right, rows, names) |
-                 names_one_of(expression->items, rows, names);
+        found |= names_one_of(expression->left, rows, names); /* each is looked at: it counts the names too */
+        found |= names_one_of(expression->right, rows, names);
+        found |= names_one_of(expression->items, rows, names);
     }
     return found;
 }
