@@ -99,7 +99,7 @@ static bool signature_fits(const struct kql_signature *row, struct bound_value *
 static struct bound_value *regex_argument(struct binder *binder, struct bound_value *value,
                                           enum regex_wanted wanted)
 {
-    const struct bound_value *said = value->kind == BOUND_COLUMN && value->column->constant ? value->column->constant : value;
+    const struct bound_value *said = value_made_of(value);
 
     if (value_is_text(said))
         return value_regex(binder, said->text, wanted, value->place);

@@ -286,13 +286,58 @@ static struct bound_value *into(struct binder *binder, struct bound_value *whole
     return part;
 }
 
+/* Whether a column of a table is still there in these rows, by its own number. */
+static bool reaches(const struct bound_rows *rows, const struct bound_column *column)
+{
+    while (rows && (rows->kind == ROWS_EXTEND || rows->kind == ROWS_FILTER || rows->kind == ROWS_LIMIT))
+        rows = rows->input;
+    for (unsigned i = 0; rows && rows->kind == ROWS_TABLE && i < rows->count; i++)
+        if (rows->columns[i]->id == column->id)
+            return true;
+    return false;
+}
+
+/* A member of parse_json(EventDetails) is taken from what lies in the database, without writing a text and reading it again.
+ * That has neither what the text adds to it, nor the order of members within a member: then the text is asked. */
+static const char *from_parsed(const struct scope *scope, const struct bound_value *whole, struct text name,
+                               struct bound_column **parsed)
+{
+    static const char *const added[] = {"MessageSource", "OriginalEventId", "TimestampUTC"};
+    const struct bound_value *made_of = value_made_of(whole);
+
+    if (made_of->kind != BOUND_CALL || strcmp(made_of->sql, "@parse_json(%1)") != 0 ||
+        made_of->arguments[0]->kind != BOUND_COLUMN || !made_of->arguments[0]->column->parsed ||
+        !reaches(scope->rows, made_of->arguments[0]->column))
+        return NULL;
+    for (size_t i = 0; i < sizeof added / sizeof *added; i++)
+        if (text_equal(name, text_of(added[i])))
+            return NULL;
+    *parsed = made_of->arguments[0]->column->parsed;
+    return "(CASE WHEN jsonb_typeof(%3 -> %2) IN ('object', 'array') THEN %1 -> %2 ELSE (%3 -> %2)::json END)";
+}
+
+static struct bound_value *member_of(struct binder *binder, const struct scope *scope, struct bound_value *whole,
+                                     struct bound_value *name, struct kql_place place)
+{
+    struct bound_column *parsed = NULL;
+    const char *sql = whole && name && value_is_text(name) ? from_parsed(scope, whole, name->text, &parsed) : NULL;
+
+    if (!sql)
+        return into(binder, whole, name, "(%1 -> %2)", place);
+    struct bound_value **arguments = ARENA_ARRAY(binder->arena, struct bound_value *, 3);
+    arguments[0] = whole;
+    arguments[1] = name;
+    arguments[2] = value_of_column(binder, parsed, place);
+    arguments[2]->stored = true;
+    return value_call(binder, sql, TYPE_DYNAMIC, place, arguments, 3);
+}
+
 static struct bound_value *bind_member(struct binder *binder, const struct scope *scope,
                                        const struct kql_expression *member)
 {
     struct bound_value *whole = bind_value(binder, scope, member->left), *part;
 
-    part = into(binder, whole, value_text(binder, member->name.text, member->place), "(%1 -> %2)",
-                member->place);
+    part = member_of(binder, scope, whole, value_text(binder, member->name.text, member->place), member->place);
     if (part)
         part->label = label_joined(binder, whole->label, member->name.text);
     return part;
@@ -308,14 +353,14 @@ static struct bound_value *bind_element(struct binder *binder, const struct scop
     if (!key)
         return NULL;
     if (key->type == TYPE_STRING)
-        sql = "(%1 -> %2)";
+        sql = NULL;
     else if (key->kind == BOUND_CONSTANT && key->integer == (int32_t)key->integer &&
              (key->type == TYPE_LONG || key->type == TYPE_INT))
         sql = "(%1 -> (%2)::int)";
     else
         key = value_as(binder, key, key->type == TYPE_DYNAMIC ? TYPE_DYNAMIC : TYPE_LONG,
                        "what stands in brackets");
-    part = into(binder, whole, key, sql, element->place);
+    part = sql ? into(binder, whole, key, sql, element->place) : member_of(binder, scope, whole, key, element->place);
     if (part && key->kind == BOUND_CONSTANT && key->text.bytes)
         part->label = label_joined(binder, whole->label, key->text);
     return part;

@@ -41,8 +41,7 @@ struct bound_column *column_of_value(struct binder *binder, struct bound_rows *r
         return column;
     }
     column = column_new(binder, name, value->type);
-    if (value->kind == BOUND_CONSTANT)
-        column->constant = value;
+    column->definition = value;
     rows_define(binder, rows, column, value);
     return column;
 }

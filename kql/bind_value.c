@@ -109,6 +109,11 @@ struct bound_value *value_both(struct binder *binder, enum bound_kind kind, stru
     return both;
 }
 
+const struct bound_value *value_made_of(const struct bound_value *value)
+{
+    return value->kind == BOUND_COLUMN && value->column->definition ? value->column->definition : value;
+}
+
 bool value_is_text(const struct bound_value *value)
 {
     return value->kind == BOUND_CONSTANT && value->type == TYPE_STRING;

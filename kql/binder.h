@@ -95,6 +95,7 @@ bool value_common_type(enum kql_type left, enum kql_type right, enum kql_type *o
 struct bound_value *value_equal(struct binder *binder, struct bound_value *left, struct bound_value *right,
                                 bool negated, struct kql_place place);
 bool value_converts(enum kql_type from, enum kql_type to); /* whether value_convert() can */
+const struct bound_value *value_made_of(const struct bound_value *value); /* of a column: what it was defined as, where known */
 bool value_is_text(const struct bound_value *value);       /* a constant string */
 /* Of that type where it is, widens to it, or is dynamic; `what` names it in the message. NULL passes. */
 struct bound_value *value_as(struct binder *binder, struct bound_value *value, enum kql_type type,

@@ -13,6 +13,7 @@ struct catalog_column {
     enum kql_type type;
     enum kql_storage storage;
     struct text sql; /* how the table calls it; quoted where it has to be */
+    struct text parsed_sql; /* of a text that is JSON, and lies there as jsonb as well; else TEXT_NONE */
 };
 
 struct catalog_table {

@@ -53,12 +53,17 @@ static void emit_table(struct emitter *emitter, const struct bound_rows *rows)
     const char *before = "SELECT ";
 
     for (unsigned i = 0; i < rows->count; i++) {
-        if (!emit_is_used(emitter, rows->columns[i]))
-            continue;
-        buf_string(&emitter->out, before);
-        emit_name(emitter, table->columns[i].sql, table->columns[i].name);
-        buf_format(&emitter->out, " AS c%u", rows->columns[i]->id);
-        before = ", ";
+        const struct bound_column *column = rows->columns[i], *parsed = column->parsed;
+        if (emit_is_used(emitter, column)) {
+            buf_string(&emitter->out, before);
+            emit_name(emitter, table->columns[i].sql, table->columns[i].name);
+            buf_format(&emitter->out, " AS c%u", column->id);
+            before = ", ";
+        }
+        if (parsed && emit_is_used(emitter, parsed)) {
+            buf_format(&emitter->out, "%s%.*s AS c%u", before, TEXT_ARGS(table->columns[i].parsed_sql), parsed->id);
+            before = ", ";
+        }
     }
     buf_format(&emitter->out, "%s FROM ", before[0] == 'S' ? "SELECT 0 AS c0" : "");
     emit_name(emitter, table->sql, table->name);

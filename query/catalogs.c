@@ -165,8 +165,12 @@ static void view_add(struct catalog *catalog, const struct db_rows *rows, size_t
         enum kql_type type;
         if (!stored_type(db_text(rows, i, 2), &type, &storage))
             continue;
-        if (!column && text_starts(column_name, TEXT("_")))
-            continue; /* for the compiler alone */
+        if (!column && text_starts(column_name, TEXT("_"))) { /* for the compiler alone */
+            column = column_find(&table, (struct text){column_name.bytes + 1, column_name.count - 1});
+            if (column && type == TYPE_DYNAMIC)
+                column->parsed_sql = quoted(arena, column_name);
+            continue;
+        }
         if (!column) {
             column = &table.columns[table.count++];
             *column = (struct catalog_column){.name = column_name, .type = type};

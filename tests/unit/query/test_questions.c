@@ -359,6 +359,37 @@ START_TEST(no_text_of_a_question_becomes_sql)
 }
 END_TEST
 
+/* A member of parse_json(EventDetails) is what it would be had the text been read. */
+START_TEST(members_of_an_event_are_the_same_by_either_way)
+{
+    static const char *const payloads[] = {
+        "{\"a\":1.50,\"text\":\"x \\\"y\\\" \\u00e9\",\"none\":null,\"yes\":true,\"list\":[1,{\"z\":1,\"b\":2}],\"bag\":{\"zz\":1,\"b\":[2]}}",
+        "{\"MessageSource\":\"Windows\",\"text\":\"\"}", "[1,2]", "{}", "7",
+    };
+    static const char *const members[] = {"a", "text", "none", "yes", "list", "bag", "missing", "MessageSource", "OriginalEventId", "TimestampUTC"};
+    const char *a = token("reader", "default");
+
+    events_put(1, "d", 1, 5, "1 minute");
+    for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++)
+        sql(arena_format(&fixture.arena, "UPDATE picket.raw_event SET details = '%s', key_order = %s, sender_event_id = 'e' WHERE bus_offset = %zu",
+                         payloads[i], i ? "NULL" : "'\\x05040302010001000100'", i + 1));
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        const char *asked = arena_format(&fixture.arena,
+                                         "SecurityIoTRawEvent | extend d = parse_json(EventDetails), t = parse_json(strcat(EventDetails, ''))"
+                                         " | where TimeGenerated > ago(1h) | extend x = d.%s, y = t.%s, z = parse_json(EventDetails)['%s']"
+                                         " | where tostring(x) == tostring(y) and tostring(z) == tostring(y) and gettype(x) == gettype(y) | count",
+                                         members[i], members[i], members[i]);
+        ck_assert_str_eq(cell(ask_kql(a, "default", asked, 200)), "5");
+    }
+    ck_assert_str_eq(cell(ask_kql(a, "default", "SecurityIoTRawEvent | extend d = todynamic(EventDetails) | summarize count() by d2 = tostring(d.text)"
+                                                " | where d2 has 'y' | project count_", 200)), "1");
+    ck_assert_str_eq(cell(ask_kql(a, "default", "SecurityIoTRawEvent | extend d = todynamic(EventDetails) | join kind=inner (SecurityIoTRawEvent |"
+                                                " project IoTRawEventId) on IoTRawEventId | where d.a == 1.5 | count", 200)), "1");
+    ck_assert_str_eq(cell(ask_kql(a, "default", "union SecurityIoTRawEvent, Heartbeat | extend d = todynamic(EventDetails) | where d.a == 1.5 | count",
+                                  200)), "1");
+}
+END_TEST
+
 /* docs/tables.md says of each column what it is filled from. */
 START_TEST(every_column_that_is_filled_is_documented)
 {
@@ -407,7 +438,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         no_helper_that_catches_errors_says_that_it_is_parallel_safe,
-        every_column_that_is_filled_is_documented,
+        every_column_that_is_filled_is_documented, members_of_an_event_are_the_same_by_either_way,
         a_question_sees_the_rows_of_its_own_workspace, no_name_and_no_error_tells_of_another_workspace,
         workspaces_are_joined_where_the_token_opens_them, a_time_span_of_either_place_narrows_what_is_seen,
         what_is_wrong_is_said_in_the_words_of_each_api, more_rows_than_may_be_are_cut_and_the_answer_says_so,
