@@ -375,7 +375,7 @@ START_TEST(members_of_an_event_are_the_same_by_either_way)
                          payloads[i], i ? "NULL" : "'\\x05040302010001000100'", i + 1));
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         const char *asked = arena_format(&fixture.arena,
-                                         "SecurityIoTRawEvent | extend d = parse_json(EventDetails), t = parse_json(strcat(EventDetails, ''))"
+                                         "SecurityIoTRawEvent | extend d = parse_json(EventDetails), t = parse_json(strcat_delim('', EventDetails, ''))"
                                          " | where TimeGenerated > ago(1h) | extend x = d.%s, y = t.%s, z = parse_json(EventDetails)['%s']"
                                          " | where tostring(x) == tostring(y) and tostring(z) == tostring(y) and gettype(x) == gettype(y) | count",
                                          members[i], members[i], members[i]);
