@@ -157,10 +157,12 @@ static struct bound_rows *rows_of_catalog(struct binder *binder, const struct ca
     for (size_t i = 0; i < table->count; i++) {
         rows->columns[i] = column_new(binder, table->columns[i].name, table->columns[i].type);
         rows->columns[i]->storage = table->columns[i].storage;
-        if (!table->columns[i].parsed_sql.bytes)
-            continue;
-        rows->columns[i]->parsed = column_new(binder, TEXT("parsed"), TYPE_DYNAMIC);
-        rows->columns[i]->parsed->storage = KQL_JSONB;
+        if (table->columns[i].parsed_sql.bytes) {
+            rows->columns[i]->parsed = column_new(binder, TEXT("parsed"), TYPE_DYNAMIC);
+            rows->columns[i]->parsed->storage = KQL_JSONB;
+        }
+        if (table->columns[i].words_sql.bytes)
+            rows->columns[i]->words = column_new(binder, TEXT("words"), TYPE_STRING);
     }
     rows = within_time(binder, rows);
     bool is_log = rows_column(rows, TEXT("TimeGenerated")) || rows_column(rows, TEXT("_ResourceId"));

@@ -8,6 +8,7 @@ struct search {
     const struct scope *scope;
     struct scope here;
     struct bound_column *text;
+    struct bound_column *words; /* a cheaper text, or NULL: value_words() */
     bool exact;
 };
 
@@ -18,8 +19,12 @@ static struct bound_value *somewhere(struct search *search, struct text term, st
     bool before = text_starts(term, TEXT("*")), behind = term.count > 1 && text_ends(term, TEXT("*"));
     struct text sought = {term.bytes + before, term.count - before - behind};
 
-    if (!before && !behind)
-        return value_has_somewhere(search->binder, text, "has", term, search->exact);
+    if (!before && !behind) {
+        struct bound_value *has = value_has_somewhere(search->binder, text, "has", term, search->exact);
+        struct bound_value *words = search->words ? value_of_column(search->binder, search->words, place) : NULL;
+        struct bound_value *may = has ? value_may_have(search->binder, words, term, search->exact) : NULL;
+        return may ? value_both(search->binder, BOUND_AND, may, has) : has;
+    }
     return value_has_somewhere(search->binder, text,
                                before && behind ? "contains"
                                : before         ? "hassuffix"
@@ -71,6 +76,23 @@ static struct bound_value *leg_text(struct binder *binder, const struct bound_le
     return value_all_columns(binder, leg->rows, *(const bool *)context, leg->rows->place);
 }
 
+/* The same, cheaper where there is something cheaper. */
+static struct bound_value *leg_words(struct binder *binder, const struct bound_leg *leg, const void *context)
+{
+    struct bound_value *text = leg_text(binder, leg, context), *words = text ? value_words(binder, text) : NULL;
+
+    return words ? words : text;
+}
+
+static bool has_words(const struct bound_rows *all)
+{
+    for (const struct bound_leg *leg = all->legs; leg; leg = leg->next)
+        for (unsigned i = 0; i < leg->rows->count; i++)
+            if (leg->rows->columns[i]->words)
+                return true;
+    return false;
+}
+
 /* Whether no text that stands alone in the expression can be one of a number or a time. */
 static bool sought_in_texts_alone(const struct kql_expression *expression)
 {
@@ -108,6 +130,9 @@ static struct bound_value *search_predicate(struct search *search, struct bound_
     search->here = scope_of(search->scope, rows);
     bool texts_alone = sought_in_texts_alone(expression);
     search->text = add_column(search->binder, all, column_new(search->binder, TEXT("$text"), TYPE_STRING), leg_text, &texts_alone);
+    if (has_words(all))
+        search->words =
+            add_column(search->binder, all, column_new(search->binder, TEXT("$words"), TYPE_STRING), leg_words, &texts_alone);
     return bind_searched(search, expression);
 }
 
@@ -126,7 +151,7 @@ struct bound_rows *bind_search(struct binder *binder, const struct scope *scope,
     if (!predicate)
         return NULL;
     struct bound_rows *found = rows_filtered(binder, rows, predicate);
-    found->count -= rows == all; /* the text is for looking into */
+    found->count -= rows == all ? search.words ? 2 : 1 : 0; /* the texts are for looking into */
     return found;
 }
 

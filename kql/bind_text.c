@@ -11,10 +11,13 @@
 
 enum folding { FOLDED, EXACT };
 
+static struct bound_value *joined_texts(struct binder *binder, struct bound_value **texts, unsigned count,
+                                        struct kql_place place);
+
 static const struct text_word {
     const char *word, *exact; /* the same operator where case counts */
     bool before, behind;      /* is a border wanted there */
-} words[] = {
+} term_words[] = {
     {"has", "has_cs", true, true},
     {"hasprefix", "hasprefix_cs", true, false},
     {"hassuffix", "hassuffix_cs", false, true},
@@ -65,6 +68,52 @@ static struct bound_value *pattern_value(struct binder *binder, struct buf *patt
     return value;
 }
 
+/* ---- a look before ---- */
+
+struct bound_value *value_words(struct binder *binder, const struct bound_value *value)
+{
+    struct bound_value **arguments, *words = NULL;
+
+    if (value->kind == BOUND_COLUMN)
+        return value->column->words ? value_of_column(binder, value->column->words, value->place) : NULL;
+    if (value->kind != BOUND_CALL || strncmp(value->sql, "concat_ws(", 10) != 0)
+        return NULL;
+    arguments = ARENA_ARRAY(binder->arena, struct bound_value *, value->count);
+    for (unsigned i = 0; i < value->count; i++) {
+        struct bound_value *cheaper = value_words(binder, value->arguments[i]);
+        arguments[i] = cheaper ? cheaper : value->arguments[i];
+        words = cheaper ? cheaper : words;
+    }
+    return words ? joined_texts(binder, arguments, value->count, value->place) : NULL;
+}
+
+/* Letters and digits that stand within one string of JSON however it is written, and not in what a view adds to it. */
+static bool is_plain_word(struct text folded)
+{
+    static const char *const added[] = {"messagesource", "linux", "originaleventid", "timestamputc"};
+
+    for (size_t i = 0; i < folded.count; i++)
+        if (!continues_term(folded.bytes[i]) || (unsigned char)folded.bytes[i] >= 0x80)
+            return false;
+    for (size_t i = 0; i < sizeof added / sizeof *added; i++)
+        if (memmem(added[i], strlen(added[i]), folded.bytes, folded.count))
+            return false;
+    return folded.count > 2 && text_is_no_number(folded);
+}
+
+struct bound_value *value_may_have(struct binder *binder, struct bound_value *words, struct text term, bool exact)
+{
+    struct text folded = constant_folded(binder, term);
+
+    if (!words || !folded.bytes || !is_plain_word(folded))
+        return NULL;
+    /* Beyond ASCII there are letters whose small one is an ASCII letter. */
+    return value_call2(binder,
+                       exact ? "!(strpos(%1, %2) > 0)"
+                             : "!(strpos(lower(%1 COLLATE \"C\"), %2) > 0 OR octet_length(%1) <> length(%1))",
+                       TYPE_BOOL, words, value_text(binder, exact ? term : folded, words->place));
+}
+
 /* Whether the value has the term, which the query says itself. */
 static struct bound_value *value_has_term(struct binder *binder, const struct text_word *word,
                                           struct bound_value *value, struct text term, enum folding folding)
@@ -91,14 +140,15 @@ static struct bound_value *value_has_term(struct binder *binder, const struct te
 static struct bound_value *value_has_word(struct binder *binder, struct text name, struct kql_place place,
                                           struct bound_value **sides)
 {
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        bool exact = text_equal(name, text_of(words[i].exact));
+    for (size_t i = 0; i < sizeof term_words / sizeof *term_words; i++) {
+        bool exact = text_equal(name, text_of(term_words[i].exact));
         struct bound_value *found;
-        if ((!exact && !text_equal(name, text_of(words[i].word))) || !value_is_text(sides[1]))
+        if ((!exact && !text_equal(name, text_of(term_words[i].word))) || !value_is_text(sides[1]))
             continue;
-        found = value_has_term(binder, &words[i], sides[0], sides[1]->text, exact ? EXACT : FOLDED);
+        found = value_has_term(binder, &term_words[i], sides[0], sides[1]->text, exact ? EXACT : FOLDED);
+        struct bound_value *may = found ? value_may_have(binder, value_words(binder, sides[0]), sides[1]->text, exact) : NULL;
         if (found || binder_failed(binder))
-            return found;
+            return may ? value_both(binder, BOUND_AND, may, found) : found;
     }
     return bind_signature(binder, FUNCTION_SCALAR, name, place, sides, 2);
 }

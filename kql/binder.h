@@ -142,6 +142,10 @@ struct bound_value *value_pack(struct binder *binder, struct bound_column *const
                                struct kql_place place);
 struct bound_value *value_all_columns(struct binder *binder, const struct bound_rows *rows, bool without_numbers,
                                       struct kql_place place);
+/* A text that has every plain word that `value` has, and costs less; NULL: there is none. */
+struct bound_value *value_words(struct binder *binder, const struct bound_value *value);
+/* Whether `words`, such as value_words() gives, leave it open that the value has the term; NULL where they cannot tell. */
+struct bound_value *value_may_have(struct binder *binder, struct bound_value *words, struct text term, bool exact);
 bool text_is_no_number(struct text term); /* it has a letter that no whole number and no time is written with */
 struct bound_value *value_has_somewhere(struct binder *binder, struct bound_value *text, const char *word,
                                         struct text term, bool exact);

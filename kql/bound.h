@@ -14,7 +14,7 @@ struct bound_column {
     enum kql_storage storage;
     uint32_t id;
     const struct bound_value *definition; /* what it is made of; NULL: of a table, or not known here */
-    struct bound_column *parsed;          /* the jsonb that it is the text of, beside it in the table; or NULL */
+    struct bound_column *parsed, *words;  /* catalog_column's, beside it in the table; or NULL */
 };
 
 struct bound_order {

@@ -14,6 +14,7 @@ struct catalog_column {
     enum kql_storage storage;
     struct text sql; /* how the table calls it; quoted where it has to be */
     struct text parsed_sql; /* of a text that is JSON, and lies there as jsonb as well; else TEXT_NONE */
+    struct text words_sql;  /* a text that has every word of it but names and times, and costs less; else TEXT_NONE */
 };
 
 struct catalog_table {

@@ -53,7 +53,7 @@ static void emit_table(struct emitter *emitter, const struct bound_rows *rows)
     const char *before = "SELECT ";
 
     for (unsigned i = 0; i < rows->count; i++) {
-        const struct bound_column *column = rows->columns[i], *parsed = column->parsed;
+        const struct bound_column *column = rows->columns[i], *parsed = column->parsed, *words = column->words;
         if (emit_is_used(emitter, column)) {
             buf_string(&emitter->out, before);
             emit_name(emitter, table->columns[i].sql, table->columns[i].name);
@@ -62,6 +62,10 @@ static void emit_table(struct emitter *emitter, const struct bound_rows *rows)
         }
         if (parsed && emit_is_used(emitter, parsed)) {
             buf_format(&emitter->out, "%s%.*s AS c%u", before, TEXT_ARGS(table->columns[i].parsed_sql), parsed->id);
+            before = ", ";
+        }
+        if (words && emit_is_used(emitter, words)) {
+            buf_format(&emitter->out, "%s%.*s AS c%u", before, TEXT_ARGS(table->columns[i].words_sql), words->id);
             before = ", ";
         }
     }

@@ -41,7 +41,7 @@ SELECT r.time_generated AS "TimeGenerated", r.time_stamp AS "TimeStamp", r.devic
        r.event_id::text AS "IoTRawEventId", r.name AS "RawEventName", r.type AS "RawEventType", r.category AS "RawEventCategory",
        r.is_empty AS "IsEmpty", r.hit_count AS "HitCount", coalesce(r.agent_version, '') AS "AgentVersion",
        picket.event_details(r.details, r.key_order, r.sender_event_id, r.time_stamp) AS "EventDetails",
-       r.details AS "_EventDetails", coalesce(r.firmware, '') AS "Firmware", to_jsonb(coalesce(r.departures, '{}')) AS "Departures",
+       r.details AS "_EventDetails", r.details::text || coalesce(' ' || r.sender_event_id, '') AS "__EventDetails", coalesce(r.firmware, '') AS "Firmware", to_jsonb(coalesce(r.departures, '{}')) AS "Departures",
        'SecurityIoTRawEvent' AS "Type", picket.workspace_guid(r.workspace_id) AS "TenantId"
   FROM picket.raw_event r;
 

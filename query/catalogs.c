@@ -166,9 +166,12 @@ static void view_add(struct catalog *catalog, const struct db_rows *rows, size_t
         if (!stored_type(db_text(rows, i, 2), &type, &storage))
             continue;
         if (!column && text_starts(column_name, TEXT("_"))) { /* for the compiler alone */
-            column = column_find(&table, (struct text){column_name.bytes + 1, column_name.count - 1});
-            if (column && type == TYPE_DYNAMIC)
+            size_t dashes = column_name.count > 1 && column_name.bytes[1] == '_' ? 2 : 1;
+            column = column_find(&table, (struct text){column_name.bytes + dashes, column_name.count - dashes});
+            if (column && dashes == 1 && type == TYPE_DYNAMIC)
                 column->parsed_sql = quoted(arena, column_name);
+            if (column && dashes == 2 && type == TYPE_STRING)
+                column->words_sql = quoted(arena, column_name);
             continue;
         }
         if (!column) {

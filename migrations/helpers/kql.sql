@@ -67,7 +67,7 @@ CREATE OR REPLACE FUNCTION kql.gettype(x json) RETURNS text LANGUAGE sql IMMUTAB
 $$ SELECT CASE coalesce(json_typeof(x), 'null') WHEN 'object' THEN 'dictionary' WHEN 'boolean' THEN 'bool'
                WHEN 'number' THEN CASE WHEN x::text ~ '[.eE]' THEN 'real' ELSE 'long' END ELSE coalesce(json_typeof(x), 'null') END $$;
 CREATE OR REPLACE FUNCTION kql.json_of_real(x float8) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
-$$ SELECT CASE WHEN x IN ('NaN', 'Infinity', '-Infinity') THEN to_json(x::text) ELSE kql.text_of_real(x)::json END $$;
+$$ SELECT CASE WHEN x IN ('NaN', 'Infinity', '-Infinity') THEN to_json(x::text) WHEN x IS NOT NULL THEN kql.text_of_real(x)::json END $$;
 CREATE OR REPLACE FUNCTION kql.json_of_datetime(t bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT CASE WHEN t IS NOT NULL THEN to_json(kql.text_of_datetime(t)) END $$;
 CREATE OR REPLACE FUNCTION kql.json_of_timespan(t bigint) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS

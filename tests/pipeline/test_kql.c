@@ -281,6 +281,9 @@ START_TEST(dynamics_give_what_they_have)
         {"print tostring(parse_json('{\"b\": 1, \"a\": [1, 2]}'))", "[[\"{\\\"b\\\":1,\\\"a\\\":[1,2]}\"]]"},
         {"datatable(v:dynamic)[dynamic([1, 2, 3]), dynamic([]), dynamic(null)] | mv-expand v | count",
          "[[4]]"},
+        {"print x = real(null), y = long(null), z = '', b = bool(null), d = dynamic(null), t = datetime(null), m = decimal(null)"
+         " | project pack_all(), pack_all(true), pack('x', x)",
+         "[[{\"x\":null,\"y\":null,\"z\":\"\",\"b\":null,\"d\":null,\"t\":null,\"m\":null},{},{\"x\":null}]]"},
         {"print d = dynamic({'n': 9007199254740993}) | project tolong(d.n) + 1", "[[9007199254740994]]"},
         {"print a = dynamic([3, 1, 2]) | mv-apply a to typeof(long) on (top 2 by a | summarize s = sum(a))",
          "[[[3,1,2],5]]"},

@@ -91,8 +91,8 @@ static inline const json_t *ask(const char *authorization, const char *method, c
 
     http_send(authorization, method, path, body, NULL);
     const struct buf *answer = &fixture.last.body;
-    ck_assert_msg(fixture.last.code == code, "%s %s: %ld %s %s", method, path, fixture.last.code, fixture.last.reason,
-                  answer->bytes ? answer->bytes : "");
+    ck_assert_msg(fixture.last.code == code, "%s %s %s: %ld %s %s", method, path, body ? body : "", fixture.last.code,
+                  fixture.last.reason, answer->bytes ? answer->bytes : "");
     if (!answer->count)
         return NULL;
     json_t *json = json_loadb(answer->bytes, answer->count, JSON_REJECT_DUPLICATES, &error);

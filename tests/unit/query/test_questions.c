@@ -390,6 +390,39 @@ START_TEST(members_of_an_event_are_the_same_by_either_way)
 }
 END_TEST
 
+/* A cheap look at what lies in the database must not hide what the text of an event has. */
+START_TEST(words_of_an_event_are_found_by_either_way)
+{
+    static const char *const words[] = {"linux", "kelvin", "sender7abc", "zzz", "text", "true", "messagesource", "Originaleventid", "windows",
+                                        "nothinghere", "event", "d", "41", "Timestamputc", "x_y", "caf\u00e9"};
+    const char *a = token("reader", "default");
+
+    events_put(1, "d", 1, 4, "1 minute");
+    sql("UPDATE picket.raw_event SET details = '{\"text\":\"\u212aelvin x_y caf\u00e9\",\"n\":[41,{\"zzz\":true}]}' WHERE bus_offset = 1");
+    sql("UPDATE picket.raw_event SET details = '{\"MessageSource\":\"Windows\",\"Text\":\"TRUE event\"}', sender_event_id = 'sender7ABC'"
+        " WHERE bus_offset = 2");
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        static const char *const operators[] = {"has", "has_cs", "hasprefix", "hassuffix"};
+        for (size_t k = 0; k < sizeof operators / sizeof *operators; k++)
+            ck_assert_str_eq(
+                cell(ask_kql(a, "default",
+                             arena_format(&fixture.arena,
+                                          "SecurityIoTRawEvent | where (EventDetails %s '%s') != (strcat_delim('', EventDetails, '') %s '%s') | count",
+                                          operators[k], words[i], operators[k], words[i]),
+                             200)),
+                "0");
+        const char *searched = cell(ask_kql(a, "default", arena_format(&fixture.arena, "search in (SecurityIoTRawEvent, Heartbeat) '%s' | count", words[i]), 200));
+        ck_assert_str_eq(searched, cell(ask_kql(a, "default",
+                                                arena_format(&fixture.arena,
+                                                             "SecurityIoTRawEvent | extend all = tostring(pack_all()) | where all has '%s' or EventDetails has '%s' | count",
+                                                             words[i], words[i]),
+                                                200)));
+    }
+    ck_assert_str_eq(cell(ask_kql(a, "default", "SecurityIoTRawEvent | where EventDetails has 'kelvin' and EventDetails has 'zzz' | count", 200)), "1");
+    ck_assert_str_eq(cell(ask_kql(a, "default", "search 'kelvin' | getschema | where ColumnName startswith '$' | count", 200)), "1");
+}
+END_TEST
+
 /* docs/tables.md says of each column what it is filled from. */
 START_TEST(every_column_that_is_filled_is_documented)
 {
@@ -439,6 +472,7 @@ int main(void)
     const TTest *const tests[] = {
         no_helper_that_catches_errors_says_that_it_is_parallel_safe,
         every_column_that_is_filled_is_documented, members_of_an_event_are_the_same_by_either_way,
+        words_of_an_event_are_found_by_either_way,
         a_question_sees_the_rows_of_its_own_workspace, no_name_and_no_error_tells_of_another_workspace,
         workspaces_are_joined_where_the_token_opens_them, a_time_span_of_either_place_narrows_what_is_seen,
         what_is_wrong_is_said_in_the_words_of_each_api, more_rows_than_may_be_are_cut_and_the_answer_says_so,
