@@ -5,6 +5,8 @@
 #include "query/render.h"
 #include "runtime/clock.h"
 
+#define FAILED_STATUS (-2133196797) /* 80DA0003, the number of a result set that is too large; said of every failure behind rows */
+
 static const char *const clr_types[KQL_TYPES] = {
     [TYPE_BOOL] = "SByte",       [TYPE_INT] = "Int32",         [TYPE_LONG] = "Int64", [TYPE_REAL] = "Double",
     [TYPE_DECIMAL] = "SqlDecimal", [TYPE_STRING] = "String",   [TYPE_DATETIME] = "DateTime",
@@ -253,7 +255,7 @@ static void completion_write(struct kusto_frames *frames, const struct question_
         reply_string(reply, NULL, frames->options.activity_id);
     reply_number(reply, NULL, failed ? 2 : 4);
     reply_string(reply, NULL, failed ? "Error" : "Info");
-    reply_number(reply, NULL, failed ? -2133196797 : 0); /* 80DA0003 */
+    reply_number(reply, NULL, failed ? FAILED_STATUS : 0);
     reply_string(reply, NULL, failed ? trouble->code : "S_OK (0)");
     reply_number(reply, NULL, 4);
     reply_string(reply, NULL, "QueryInfo");
@@ -300,7 +302,7 @@ static void status_write(struct kusto_frames *frames, const struct question_trou
     reply_string(reply, NULL, now);
     reply_number(reply, NULL, failed ? 2 : 4);
     reply_string(reply, NULL, failed ? "Error" : "Info");
-    reply_number(reply, NULL, failed ? -2133196797 : 0);
+    reply_number(reply, NULL, failed ? FAILED_STATUS : 0);
     reply_string(reply, NULL, failed ? trouble->message : "Query completed successfully");
     reply_number(reply, NULL, 1);
     for (int i = 0; i < 3; i++)

@@ -51,18 +51,22 @@ static void place_write(struct buf *out, const struct question_trouble *trouble)
         buf_format(out, ",\"line\":%u,\"pos\":%u", trouble->line, trouble->column);
 }
 
+/* "code":…,"message":… */
+static void said_write(struct buf *out, const char *code, const struct question_trouble *trouble)
+{
+    code_write(out, "code", code);
+    buf_string(out, ",\"message\":");
+    message_write(out, "", trouble);
+}
+
 static void log_analytics_question(struct buf *out, const struct question_trouble *trouble)
 {
     buf_string(out, "{\"error\":{");
     code_write(out, "code", kinds[trouble->kind].log_analytics);
     buf_string(out, ",\"message\":\"The request had some invalid properties\",\"innererror\":{");
-    code_write(out, "code", kinds[trouble->kind].inner);
-    buf_string(out, ",\"message\":");
-    message_write(out, "", trouble);
+    said_write(out, kinds[trouble->kind].inner, trouble);
     buf_string(out, ",\"innererror\":{");
-    code_write(out, "code", trouble->code);
-    buf_string(out, ",\"message\":");
-    message_write(out, "", trouble);
+    said_write(out, trouble->code, trouble);
     place_write(out, trouble);
     buf_string(out, "}}}}");
 }
@@ -79,9 +83,7 @@ void refusal_one_api(struct buf *out, const struct question_trouble *trouble)
     buf_string(out, ",\"@context\":{},\"@permanent\":");
     buf_string(out, trouble->kind == TROUBLE_TIMEOUT ? "false" : "true");
     buf_string(out, ",\"innererror\":{");
-    code_write(out, "code", kinds[trouble->kind].kusto);
-    buf_string(out, ",\"message\":");
-    message_write(out, "", trouble);
+    said_write(out, kinds[trouble->kind].kusto, trouble);
     buf_byte(out, ',');
     code_write(out, "@errorCode", trouble->code);
     buf_string(out, ",\"@errorMessage\":");

@@ -332,6 +332,8 @@ START_TEST(functions_queries_and_tables_are_kept_and_changed)
     ck_assert_str_eq(cell(ask_kql(reader, "default", "Visits_CL | where TimeGenerated < datetime(2026-02-01) | project"
                                                      " x = strcat_delim('', Who, Count + 1, More.a)", 200)), "\"me131\"");
     ck_assert_str_eq(cell(ask_kql(reader, "default", "Visits_CL | where Who == '5' | count", 200)), "1");
+    ask(admin, "POST", "/v1/tables/Visits_CL/rows", "{\"rows\":[{\"Who\":\"lost\"},7]}", 400);
+    ck_assert_str_eq(cell(ask_kql(reader, "default", "Visits_CL | where Who == 'lost' | count", 200)), "0");
     ask(admin, "DELETE", "/v1/tables/Visits_CL", NULL, 204);
     ask_kql(reader, "default", "Visits_CL", 400);
 }
