@@ -1,5 +1,7 @@
 #include "kql/binder.h"
 
+#define TIME_BINNED "(%1 / %2 * %2)"
+
 /* Which row of the signatures a call means. Two passes: at first types have to fit as they are, or widen; then a dynamic
  * fits whatever is wanted, and is converted. */
 
@@ -241,7 +243,7 @@ static struct bound_value *signature_value(struct binder *binder, const struct k
     bool binned = strcmp(row->sql, "@bin(%1, %2)") == 0 && arguments[0]->type == TYPE_DATETIME &&
                   arguments[1]->kind == BOUND_CONSTANT && arguments[1]->integer > 0;
     call =
-        value_call(binder, binned ? "(%1 / %2 * %2)" : row->sql, result_type(row->result[0], arguments, common), place, arguments, count);
+        value_call(binder, binned ? TIME_BINNED : row->sql, result_type(row->result[0], arguments, common), place, arguments, count);
     call->label = label_of(binder, row->label, given, count);
     call->variadic = 0;
     for (const char *letter = row->parameters; *letter; letter++) {
@@ -317,18 +319,20 @@ static bool is_stored_time(const struct bound_value *value)
 
 /* A stored time is compared as it lies, so that partitions and indexes are of use: what it is compared with becomes a
  * timestamp, which has microseconds where ticks are finer, rounded so that the answer is the same. */
+static const struct {
+    const char *name, *sql, *mirrored;
+} comparisons[] = {
+    {"<", "(%1 < @moment_above(%2))", "(@moment_below(%1) < %2)"},
+    {"<=", "(%1 <= @moment_below(%2))", "(@moment_above(%1) <= %2)"},
+    {">", "(%1 > @moment_below(%2))", "(@moment_above(%1) > %2)"},
+    {">=", "(%1 >= @moment_above(%2))", "(@moment_below(%1) >= %2)"},
+    {"between", "(%1 BETWEEN @moment_above(%2) AND @moment_below(%3))", NULL},
+};
+#define COMPARISON_COUNT (sizeof comparisons / sizeof *comparisons)
+
 static struct bound_value *compared_as_stored(struct binder *binder, const char *name, struct kql_place place,
                                               struct bound_value **arguments, unsigned count)
 {
-    static const struct {
-        const char *name, *sql, *mirrored;
-    } comparisons[] = {
-        {"<", "(%1 < @moment_above(%2))", "(@moment_below(%1) < %2)"},
-        {"<=", "(%1 <= @moment_below(%2))", "(@moment_above(%1) <= %2)"},
-        {">", "(%1 > @moment_below(%2))", "(@moment_above(%1) > %2)"},
-        {">=", "(%1 >= @moment_above(%2))", "(@moment_below(%1) >= %2)"},
-        {"between", "(%1 BETWEEN @moment_above(%2) AND @moment_below(%3))", NULL},
-    };
     bool mirrored = count == 2 && !is_stored_time(arguments[0]);
 
     if (!is_stored_time(arguments[mirrored]))
@@ -336,7 +340,7 @@ static struct bound_value *compared_as_stored(struct binder *binder, const char 
     for (unsigned i = 0; i < count; i++)
         if (arguments[i]->type != TYPE_DATETIME)
             return NULL;
-    for (size_t i = 0; i < sizeof comparisons / sizeof *comparisons; i++) {
+    for (size_t i = 0; i < COMPARISON_COUNT; i++) {
         if (strcmp(comparisons[i].name, name) != 0)
             continue;
         struct bound_value **operands = ARENA_ARRAY(binder->arena, struct bound_value *, count);
@@ -348,6 +352,37 @@ static struct bound_value *compared_as_stored(struct binder *binder, const char 
                           count);
     }
     return NULL;
+}
+
+const struct bound_value *value_bounds_time(const struct bound_value *value, int64_t *from, int64_t *to)
+{
+    bool mirrored = false;
+    size_t i = 0;
+
+    for (; value->kind == BOUND_CALL && i < COMPARISON_COUNT; i++) {
+        mirrored = comparisons[i].mirrored && strcmp(comparisons[i].mirrored, value->sql) == 0;
+        if (mirrored || strcmp(comparisons[i].sql, value->sql) == 0)
+            break;
+    }
+    if (value->kind != BOUND_CALL || i == COMPARISON_COUNT)
+        return NULL;
+    const struct bound_value *first = value->arguments[!mirrored], *last = value->arguments[value->count == 3 ? 2 : !mirrored];
+    if (first->kind != BOUND_CONSTANT || !first->text.bytes || last->kind != BOUND_CONSTANT || !last->text.bytes)
+        return NULL;
+    bool below = (comparisons[i].name[0] == '<') != mirrored, equal = comparisons[i].name[1] != '\0', between = value->count == 3;
+    if ((!below || between) && first->integer + !equal > *from)
+        *from = first->integer + !equal;
+    if ((below || between) && last->integer + equal < *to)
+        *to = last->integer + equal;
+    return value->arguments[mirrored];
+}
+
+bool value_bins_time(const struct bound_value *value, int64_t *span)
+{
+    if (value->kind != BOUND_CALL || strcmp(value->sql, TIME_BINNED) != 0)
+        return false;
+    *span = value->arguments[1]->integer;
+    return true;
 }
 
 struct bound_value *bind_operator(struct binder *binder, const char *name, struct kql_place place,

@@ -146,8 +146,7 @@ static struct bound_rows *within_workspaces(struct binder *binder, struct bound_
     return filter;
 }
 
-static struct bound_rows *rows_of_catalog(struct binder *binder, const struct catalog_table *table,
-                                          struct kql_place place)
+struct bound_rows *rows_bare(struct binder *binder, const struct catalog_table *table, struct kql_place place)
 {
     struct bound_rows *rows = rows_new(binder, ROWS_TABLE, NULL, place);
 
@@ -164,7 +163,13 @@ static struct bound_rows *rows_of_catalog(struct binder *binder, const struct ca
         if (table->columns[i].words_sql.bytes)
             rows->columns[i]->words = column_new(binder, TEXT("words"), TYPE_STRING);
     }
-    rows = within_time(binder, rows);
+    return rows;
+}
+
+static struct bound_rows *rows_of_catalog(struct binder *binder, const struct catalog_table *table,
+                                          struct kql_place place)
+{
+    struct bound_rows *rows = within_time(binder, rows_bare(binder, table, place));
     bool is_log = rows_column(rows, TEXT("TimeGenerated")) || rows_column(rows, TEXT("_ResourceId"));
     return is_log ? rows_with_standard(binder, rows) : rows;
 }

@@ -334,8 +334,11 @@ struct bound_rows *bind_summarize(struct binder *binder, const struct scope *sco
             fine = bind_one(&grouping, item);
     if (fine && grouping.rows->kind == ROWS_NEWEST)
         return rows_behind_newest(binder, grouping.rows);
+    if (!fine)
+        return NULL;
     group_close(&grouping);
-    return fine ? grouping.rows : NULL;
+    rows_from_rollup(binder, grouping.rows);
+    return grouping.rows;
 }
 
 struct bound_rows *bind_count_operator(struct binder *binder, const struct scope *scope,
@@ -348,6 +351,7 @@ struct bound_rows *bind_count_operator(struct binder *binder, const struct scope
         return NULL;
     count->aggregates = true;
     group_add(&grouping, TEXT("Count"), count);
+    rows_from_rollup(binder, grouping.rows);
     return grouping.rows;
 }
 
@@ -380,6 +384,7 @@ static struct bound_rows *distinct_rows(struct binder *binder, struct bound_rows
         }
         rows_show(binder, rows, column);
     }
+    rows_from_rollup(binder, groups);
     return rows;
 }
 

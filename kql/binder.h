@@ -163,6 +163,9 @@ struct bound_value *value_extract_stepwise(struct binder *binder, struct text pa
                                            struct kql_place place);
 
 /* bind_call.c */
+/* Of a stored time that is compared with constants: narrows from <= t < to and gives the time. NULL: it is something else. */
+const struct bound_value *value_bounds_time(const struct bound_value *value, int64_t *from, int64_t *to);
+bool value_bins_time(const struct bound_value *value, int64_t *span); /* bin() of a datetime by a constant, in ticks */
 struct bound_value *bind_call(struct binder *binder, const struct scope *scope,
                               const struct kql_expression *call);
 struct bound_value *bind_operator(struct binder *binder, const char *name, struct kql_place place,
@@ -197,9 +200,14 @@ struct bound_rows *bind_operators(struct binder *binder, const struct scope *sco
                                   const struct kql_operator *operators, struct bound_rows *rows);
 struct bound_rows *rows_of_table(struct binder *binder, const struct catalog_table *table,
                                  struct kql_place place);
+struct bound_rows *rows_bare(struct binder *binder, const struct catalog_table *table,
+                             struct kql_place place); /* all of them, of whatever workspace and time */
 struct bound_rows *rows_with_standard(struct binder *binder, struct bound_rows *rows);
 struct bound_rows *rows_of_shared(struct binder *binder, struct bound_shared *shared, struct kql_place place);
 struct bound_shared *rows_share(struct binder *binder, struct bound_rows *rows, bool once);
+
+/* bind_rollup.c: has a group read rows that are added up already, where it can; the same otherwise. */
+void rows_from_rollup(struct binder *binder, struct bound_rows *group);
 
 /* rows.c: rows as such */
 struct bound_rows *rows_new(struct binder *binder, enum rows_kind kind, struct bound_rows *input,

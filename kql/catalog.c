@@ -80,20 +80,32 @@ void catalog_free(struct catalog *catalog)
     free(catalog);
 }
 
-void catalog_add_table(struct catalog *catalog, const struct catalog_table *table)
+static struct catalog_table table_copied(struct arena *arena, const struct catalog_table *table)
 {
-    struct catalog_table copy = {.name = arena_text(&catalog->arena, table->name),
-                                 .count = table->count,
-                                 .sql = arena_text(&catalog->arena, table->sql),
-                                 .empty = table->empty};
-    const struct named *entry = entry_find(catalog, table->name, false);
+    struct catalog_table copy = *table, *rollup;
 
-    copy.columns = ARENA_ARRAY(&catalog->arena, struct catalog_column, table->count);
+    copy.name = arena_text(arena, table->name);
+    copy.sql = arena_text(arena, table->sql);
+    copy.columns = ARENA_ARRAY(arena, struct catalog_column, table->count);
     for (size_t i = 0; i < table->count; i++) {
         copy.columns[i] = table->columns[i];
-        copy.columns[i].name = arena_text(&catalog->arena, table->columns[i].name);
-        copy.columns[i].sql = arena_text(&catalog->arena, table->columns[i].sql);
+        copy.columns[i].name = arena_text(arena, table->columns[i].name);
+        copy.columns[i].sql = arena_text(arena, table->columns[i].sql);
+        copy.columns[i].parsed_sql = arena_text(arena, table->columns[i].parsed_sql);
+        copy.columns[i].words_sql = arena_text(arena, table->columns[i].words_sql);
     }
+    if (table->rollup) {
+        copy.rollup = rollup = ARENA_NEW(arena, struct catalog_table);
+        *rollup = table_copied(arena, table->rollup);
+    }
+    return copy;
+}
+
+void catalog_add_table(struct catalog *catalog, const struct catalog_table *table)
+{
+    struct catalog_table copy = table_copied(&catalog->arena, table);
+    const struct named *entry = entry_find(catalog, table->name, false);
+
     if (entry) {
         catalog->tables[entry->at] = copy;
         return;

@@ -23,6 +23,9 @@ struct catalog_table {
     size_t count;
     struct text sql; /* what stands behind FROM; TEXT_NONE: the table is only known, not there */
     bool empty;      /* nothing fills it: names with a star pass it over, though its columns may be named then */
+    /* The same rows added up, or NULL: those of its columns that are kept, by their names; TimeGenerated as its hour in UTC;
+     * `_count` of rows, and `_sum_X`, `_min_X`, `_max_X` of columns. */
+    const struct catalog_table *rollup;
 };
 
 /* A saved function, or a table by another name. Its parameters and body are a tree of kql_parse()'s. */

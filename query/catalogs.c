@@ -146,6 +146,26 @@ static struct text quoted(struct arena *arena, struct text name)
     return text_of(arena_format(arena, "\"%.*s\"", TEXT_ARGS(name))); /* of our own migrations: no quotes within */
 }
 
+/* A view that is called as a table with a dash before has the table's rows added up. */
+static void rollup_add(struct catalog *catalog, const struct db_rows *rows, size_t from, size_t to, struct arena *arena)
+{
+    struct text name = db_text(rows, from, 0);
+    const struct catalog_table *whole = catalog_table_find(catalog, (struct text){name.bytes + 1, name.count - 1});
+    struct catalog_table table, rollup = {.name = name, .sql = text_of(arena_format(arena, "analytics.\"%.*s\"", TEXT_ARGS(name)))};
+
+    if (!whole)
+        return;
+    rollup.columns = ARENA_ARRAY(arena, struct catalog_column, to - from);
+    for (size_t i = from; i < to; i++) {
+        struct catalog_column *column = &rollup.columns[rollup.count];
+        *column = (struct catalog_column){.name = db_text(rows, i, 1), .sql = quoted(arena, db_text(rows, i, 1))};
+        rollup.count += stored_type(db_text(rows, i, 2), &column->type, &column->storage);
+    }
+    table = *whole;
+    table.rollup = &rollup;
+    catalog_add_table(catalog, &table);
+}
+
 /* One view: rows[from … to) of its columns, put into the table of that name. */
 static void view_add(struct catalog *catalog, const struct db_rows *rows, size_t from, size_t to, struct arena *arena)
 {
@@ -190,7 +210,8 @@ static enum status views_add(struct catalog *catalog, const struct request *requ
     static const char list[] =
         "SELECT c.relname, a.attname, pg_catalog.format_type(a.atttypid, NULL) FROM pg_catalog.pg_class c"
         " JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = 'analytics' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY c.relname, a.attnum";
+        " WHERE n.nspname = 'analytics' AND a.attnum > 0 AND NOT a.attisdropped"
+        " ORDER BY starts_with(c.relname, '_'), c.relname, a.attnum";
     struct db_rows *rows = NULL;
 
     enum status status = request_query(request, list, NULL, 0, &rows, why);
@@ -198,7 +219,10 @@ static enum status views_add(struct catalog *catalog, const struct request *requ
     for (size_t from = 0, to; from < count; from = to) {
         for (to = from + 1; to < count && text_equal(db_text(rows, from, 0), db_text(rows, to, 0));)
             to++;
-        view_add(catalog, rows, from, to, request->arena);
+        if (text_starts(db_text(rows, from, 0), TEXT("_")))
+            rollup_add(catalog, rows, from, to, request->arena);
+        else
+            view_add(catalog, rows, from, to, request->arena);
     }
     db_rows_free(rows);
     return status;

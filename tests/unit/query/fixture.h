@@ -54,6 +54,18 @@ static inline int64_t sql_number(struct db *db, const char *statement)
     return number;
 }
 
+/* The one text that a statement gives. */
+static inline const char *sql_text(struct db *db, const char *statement)
+{
+    struct db_rows *rows = NULL;
+
+    ck_assert_msg(db_query(db, statement, NULL, 0, SQL_MS, &rows, &why) == STATUS_OK, "%s: %s", statement, why.text);
+    ck_assert_uint_eq(db_rows_count(rows), 1);
+    const char *text = arena_string(&fixture.arena, db_text(rows, 0, 0));
+    db_rows_free(rows);
+    return text;
+}
+
 /* A token for one workspace, NULL for all there are. */
 static inline const char *token(const char *role, const char *workspace)
 {

@@ -184,6 +184,7 @@ static const struct {
     {"device_connection", "workspace_id", NULL},
     {"enrollment", "workspace_id", NULL},
     {"enrollment_group", "workspace_id", NULL},
+    {"event_hour", "workspace_id", NULL},
     {"ledger", "workspace_id", NULL},
     {"message", "workspace_id", NULL},
     {"method_call", "workspace_id", NULL},
