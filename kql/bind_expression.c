@@ -297,6 +297,8 @@ static bool reaches(const struct bound_rows *rows, const struct bound_column *co
     return false;
 }
 
+#define MEMBER_PARSED "(CASE WHEN jsonb_typeof(%3 -> %2) IN ('object', 'array') THEN %1 -> %2 ELSE (%3 -> %2)::json END)"
+
 /* A member of parse_json(EventDetails) is taken from what lies in the database, without writing a text and reading it again.
  * That has neither what the text adds to it, nor the order of members within a member: then the text is asked. */
 static const char *from_parsed(const struct scope *scope, const struct bound_value *whole, struct text name,
@@ -313,7 +315,24 @@ static const char *from_parsed(const struct scope *scope, const struct bound_val
         if (text_equal(name, text_of(added[i])))
             return NULL;
     *parsed = made_of->arguments[0]->column->parsed;
-    return "(CASE WHEN jsonb_typeof(%3 -> %2) IN ('object', 'array') THEN %1 -> %2 ELSE (%3 -> %2)::json END)";
+    return MEMBER_PARSED;
+}
+
+struct bound_value *value_member_text(struct binder *binder, struct bound_value *value, const struct bound_value *compared)
+{
+    struct bound_value **arguments;
+
+    if (value->kind != BOUND_CALL || strcmp(value->sql, MEMBER_PARSED) != 0)
+        return NULL;
+    bool no_container = compared && value_is_text(compared) && compared->text.count && !strchr("{[", compared->text.bytes[0]);
+    if (no_container)
+        return value_call(binder, "!coalesce(%2 ->> %1, '')", TYPE_STRING, value->place, value->arguments + 1, 2);
+    arguments = ARENA_ARRAY(binder->arena, struct bound_value *, 4);
+    memcpy(arguments, value->arguments, 3 * sizeof *arguments);
+    arguments[3] = value;
+    return value_call(binder,
+                      "!(CASE WHEN jsonb_typeof(%3 -> %2) IN ('object', 'array') THEN @text_of(%4) ELSE coalesce(%3 ->> %2, '') END)",
+                      TYPE_STRING, value->place, arguments, 4);
 }
 
 static struct bound_value *member_of(struct binder *binder, const struct scope *scope, struct bound_value *whole,

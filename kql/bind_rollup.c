@@ -164,7 +164,7 @@ static struct bound_value *kept_value(struct rolling *rolling, enum added added,
 }
 
 /* One aggregate of rows as one of rows added up. NULL: it cannot be. */
-static struct bound_value *aggregate_rolled(struct rolling *rolling, struct bound_value *value)
+static struct bound_value *aggregate_rolled(void *context, struct bound_value *value)
 {
     static const struct {
         const char *sql, *rolled; /* NULL: the same, for how many rows there are does not matter to it */
@@ -181,6 +181,7 @@ static struct bound_value *aggregate_rolled(struct rolling *rolling, struct boun
         {"coalesce(min(%1 COLLATE \"C\"), '')", NULL, ADDED_AS_IS},
         {"coalesce(max(%1 COLLATE \"C\"), '')", NULL, ADDED_AS_IS},
     };
+    struct rolling *rolling = context;
     struct bound_value *rolled = ARENA_NEW(rolling->binder->arena, struct bound_value), **arguments;
     const struct bound_column *column;
     size_t i = 0;
@@ -209,25 +210,6 @@ static struct bound_value *aggregate_rolled(struct rolling *rolling, struct boun
     else if (aggregates[i].added == ADDED_SUM || !value_fits(rolling, arguments[0]))
         return NULL;
     return arguments_fit(rolling, rolled, 1) ? rolled : NULL;
-}
-
-static struct bound_value *rolled_up(struct rolling *rolling, struct bound_value *value)
-{
-    bool outermost = true; /* no aggregate among the arguments */
-
-    if (!value->aggregates)
-        return value_fits(rolling, value) ? value : NULL;
-    for (unsigned i = 0; i < value->count; i++)
-        outermost &= !value->arguments[i] || !value->arguments[i]->aggregates;
-    if (outermost)
-        return value->kind == BOUND_CALL ? aggregate_rolled(rolling, value) : NULL;
-    struct bound_value *copy = ARENA_NEW(rolling->binder->arena, struct bound_value);
-    *copy = *value;
-    copy->arguments = ARENA_ARRAY(rolling->binder->arena, struct bound_value *, value->count);
-    for (unsigned i = 0; i < value->count; i++)
-        if (value->arguments[i] && !(copy->arguments[i] = rolled_up(rolling, value->arguments[i])))
-            return NULL;
-    return copy;
 }
 
 /* ---- rows ---- */
@@ -362,7 +344,7 @@ void rows_from_rollup(struct binder *binder, struct bound_rows *group)
         count++;
     values = ARENA_ARRAY(binder->arena, struct bound_value *, count);
     for (const struct bound_definition *at = group->aggregates; at; at = at->next)
-        if (!(values[i++] = rolled_up(&rolling, at->value)))
+        if (!(values[i++] = value_replace_aggregates(binder, at->value, aggregate_rolled, &rolling)))
             return;
     struct bound_rows *bottom = rows_new(binder, ROWS_UNION, NULL, table->place),
                       *input = operators_on(&rolling, group->input, bottom);

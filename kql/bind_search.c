@@ -19,16 +19,12 @@ static struct bound_value *somewhere(struct search *search, struct text term, st
     bool before = text_starts(term, TEXT("*")), behind = term.count > 1 && text_ends(term, TEXT("*"));
     struct text sought = {term.bytes + before, term.count - before - behind};
 
-    if (!before && !behind) {
-        struct bound_value *has = value_has_somewhere(search->binder, text, "has", term, search->exact);
-        struct bound_value *words = search->words ? value_of_column(search->binder, search->words, place) : NULL;
-        struct bound_value *may = has ? value_may_have(search->binder, words, term, search->exact) : NULL;
-        return may ? value_both(search->binder, BOUND_AND, may, has) : has;
-    }
-    return value_has_somewhere(search->binder, text,
+    struct bound_value *words = search->words ? value_of_column(search->binder, search->words, place) : NULL;
+    return value_has_somewhere(search->binder, text, before || behind ? NULL : words,
                                before && behind ? "contains"
                                : before         ? "hassuffix"
-                                                : "hasprefix",
+                               : behind         ? "hasprefix"
+                                                : "has",
                                sought, search->exact);
 }
 
@@ -70,10 +66,10 @@ static struct bound_column *add_column(struct binder *binder, struct bound_rows 
     return column;
 }
 
-/* `context`: whether numbers and times need not be among it. */
+/* `context`: struct sought. */
 static struct bound_value *leg_text(struct binder *binder, const struct bound_leg *leg, const void *context)
 {
-    return value_all_columns(binder, leg->rows, *(const bool *)context, leg->rows->place);
+    return value_all_columns(binder, leg->rows, context, leg->rows->place);
 }
 
 /* The same, cheaper where there is something cheaper. */
@@ -93,15 +89,25 @@ static bool has_words(const struct bound_rows *all)
     return false;
 }
 
-/* Whether no text that stands alone in the expression can be one of a number or a time. */
-static bool sought_in_texts_alone(const struct kql_expression *expression)
+/* The texts that stand in the expression, alone or not, without the stars at their ends. */
+static void sought_add(struct binder *binder, const struct kql_expression *expression, struct sought *out)
 {
-    for (; expression; expression = expression->next)
-        if ((expression->kind == KQL_LITERAL && expression->token == KQL_STRING && !text_is_no_number(expression->text)) ||
-            !sought_in_texts_alone(expression->left) || !sought_in_texts_alone(expression->right) ||
-            !sought_in_texts_alone(expression->items))
-            return false;
-    return true;
+    for (; expression; expression = expression->next) {
+        if (expression->kind == KQL_LITERAL && expression->token == KQL_STRING) {
+            struct text *grown = ARENA_ARRAY(binder->arena, struct text, out->count + 1), term = expression->text;
+            if (out->count)
+                memcpy(grown, out->terms, out->count * sizeof *grown);
+            while (text_starts(term, TEXT("*")))
+                term = (struct text){term.bytes + 1, term.count - 1};
+            while (text_ends(term, TEXT("*")))
+                term.count--;
+            grown[out->count++] = term;
+            out->terms = grown;
+        }
+        sought_add(binder, expression->left, out);
+        sought_add(binder, expression->right, out);
+        sought_add(binder, expression->items, out);
+    }
 }
 
 /* The tables, or `input`, as one; `*all` is the union within. */
@@ -128,11 +134,11 @@ static struct bound_value *search_predicate(struct search *search, struct bound_
                                             const struct kql_expression *expression)
 {
     search->here = scope_of(search->scope, rows);
-    bool texts_alone = sought_in_texts_alone(expression);
-    search->text = add_column(search->binder, all, column_new(search->binder, TEXT("$text"), TYPE_STRING), leg_text, &texts_alone);
+    struct sought sought = {0};
+    sought_add(search->binder, expression, &sought);
+    search->text = add_column(search->binder, all, column_new(search->binder, TEXT("$text"), TYPE_STRING), leg_text, &sought);
     if (has_words(all))
-        search->words =
-            add_column(search->binder, all, column_new(search->binder, TEXT("$words"), TYPE_STRING), leg_words, &texts_alone);
+        search->words = add_column(search->binder, all, column_new(search->binder, TEXT("$words"), TYPE_STRING), leg_words, &sought);
     return bind_searched(search, expression);
 }
 

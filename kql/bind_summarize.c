@@ -332,12 +332,15 @@ struct bound_rows *bind_summarize(struct binder *binder, const struct scope *sco
     for (const struct kql_expression *item = operator->items; item && fine; item = item->next)
         if (!bind_several(&grouping, item, alone, &fine))
             fine = bind_one(&grouping, item);
-    if (fine && grouping.rows->kind == ROWS_NEWEST)
-        return rows_behind_newest(binder, grouping.rows);
     if (!fine)
         return NULL;
+    if (grouping.rows->kind == ROWS_NEWEST) {
+        rows_in_two_steps(binder, grouping.rows);
+        return rows_behind_newest(binder, grouping.rows);
+    }
     group_close(&grouping);
     rows_from_rollup(binder, grouping.rows);
+    rows_in_two_steps(binder, grouping.rows);
     return grouping.rows;
 }
 

@@ -68,6 +68,17 @@ static struct bound_value *pattern_value(struct binder *binder, struct buf *patt
     return value;
 }
 
+/* It has a letter that no whole number and no time is written with. */
+static bool text_is_no_number(struct text term)
+{
+    for (size_t i = 0; i < term.count; i++) {
+        unsigned char byte = (unsigned char)term.bytes[i], letter = byte | 0x20;
+        if (byte >= 0x80 || (letter >= 'a' && letter <= 'z' && letter != 't' && letter != 'z')) /* 2026-01-02T03:04:05Z */
+            return true;
+    }
+    return false;
+}
+
 /* ---- a look before ---- */
 
 struct bound_value *value_words(struct binder *binder, const struct bound_value *value)
@@ -76,6 +87,13 @@ struct bound_value *value_words(struct binder *binder, const struct bound_value 
 
     if (value->kind == BOUND_COLUMN)
         return value->column->words ? value_of_column(binder, value->column->words, value->place) : NULL;
+    bool lies_parsed = value->kind == BOUND_CALL && value->count == 1 && strcmp(value->sql, "@text_of(%1)") == 0 &&
+                       value->arguments[0]->kind == BOUND_COLUMN && value->arguments[0]->column->storage == KQL_JSONB;
+    if (lies_parsed) {
+        struct bound_value *stored = value_of_column(binder, value->arguments[0]->column, value->place);
+        stored->stored = true;
+        return value_call1(binder, "!coalesce(%1::text, '')", TYPE_STRING, stored);
+    }
     if (value->kind != BOUND_CALL || strncmp(value->sql, "concat_ws(", 10) != 0)
         return NULL;
     arguments = ARENA_ARRAY(binder->arena, struct bound_value *, value->count);
@@ -101,22 +119,25 @@ static bool is_plain_word(struct text folded)
     return folded.count > 2 && text_is_no_number(folded);
 }
 
-struct bound_value *value_may_have(struct binder *binder, struct bound_value *words, struct text term, bool exact)
+/* Whether `words`, such as value_words() gives, leave it open that the value has the term; NULL where they cannot tell. */
+static struct bound_value *value_may_have(struct binder *binder, struct bound_value *words, struct text term, bool exact)
 {
     struct text folded = constant_folded(binder, term);
 
     if (!words || !folded.bytes || !is_plain_word(folded))
         return NULL;
-    /* Beyond ASCII there are letters whose small one is an ASCII letter. */
-    return value_call2(binder,
-                       exact ? "!(strpos(%1, %2) > 0)"
-                             : "!(strpos(lower(%1 COLLATE \"C\"), %2) > 0 OR octet_length(%1) <> length(%1))",
-                       TYPE_BOOL, words, value_text(binder, exact ? term : folded, words->place));
+    /* Two letters beyond ASCII have an ASCII letter as their small one: the sign for Kelvin, and the I with a dot. */
+    if (!exact && memchr(folded.bytes, 'k', folded.count))
+        words = value_call1(binder, "!replace(%1, U&'\\212A', 'k')", TYPE_STRING, words);
+    if (!exact && memchr(folded.bytes, 'i', folded.count))
+        words = value_call1(binder, "!replace(%1, U&'\\0130', 'i')", TYPE_STRING, words);
+    return value_call2(binder, exact ? "!(strpos(%1, %2) > 0)" : "!(strpos(lower(%1 COLLATE \"C\"), %2) > 0)", TYPE_BOOL, words,
+                       value_text(binder, exact ? term : folded, words->place));
 }
 
-/* Whether the value has the term, which the query says itself. */
+/* Whether the value has the term, which the query says itself. `words` of the value, or NULL. */
 static struct bound_value *value_has_term(struct binder *binder, const struct text_word *word,
-                                          struct bound_value *value, struct text term, enum folding folding)
+                                          struct bound_value *value, struct bound_value *words, struct text term, enum folding folding)
 {
     struct bound_value **arguments = ARENA_ARRAY(binder->arena, struct bound_value *, 3);
     struct text sought = folding == FOLDED ? constant_folded(binder, term) : term;
@@ -131,24 +152,31 @@ static struct bound_value *value_has_term(struct binder *binder, const struct te
     arguments[2] = pattern_value(binder, &pattern, value->place);
     if (!arguments[2])
         return NULL;
-    return value_call(binder,
-                      folding == FOLDED ? "!(strpos(@fold(%1), %2) > 0 AND @fold(%1) ~ %3)"
-                                        : "!(strpos(%1, %2) > 0 AND %1 ~ %3)",
-                      TYPE_BOOL, value->place, arguments, 3);
+    struct bound_value *may = value_may_have(binder, words, term, folding == EXACT);
+    if (!may)
+        return value_call(binder,
+                          folding == FOLDED ? "!(strpos(@fold(%1), %2) > 0 AND @fold(%1) ~ %3)"
+                                            : "!(strpos(%1, %2) > 0 AND %1 ~ %3)",
+                          TYPE_BOOL, value->place, arguments, 3);
+    arguments[1] = words;
+    return value_both(binder, BOUND_AND, may,
+                      value_call(binder,
+                                 folding == FOLDED ? "!(CASE WHEN strpos(%2, 'null') = 0 THEN @fold(%2) ~ %3 ELSE @fold(%1) ~ %3 END)"
+                                                   : "!(CASE WHEN strpos(%2, 'null') = 0 THEN %2 ~ %3 ELSE %1 ~ %3 END)",
+                                 TYPE_BOOL, value->place, arguments, 3));
 }
 
 static struct bound_value *value_has_word(struct binder *binder, struct text name, struct kql_place place,
-                                          struct bound_value **sides)
+                                          struct bound_value **sides, struct bound_value *words)
 {
     for (size_t i = 0; i < sizeof term_words / sizeof *term_words; i++) {
         bool exact = text_equal(name, text_of(term_words[i].exact));
         struct bound_value *found;
         if ((!exact && !text_equal(name, text_of(term_words[i].word))) || !value_is_text(sides[1]))
             continue;
-        found = value_has_term(binder, &term_words[i], sides[0], sides[1]->text, exact ? EXACT : FOLDED);
-        struct bound_value *may = found ? value_may_have(binder, value_words(binder, sides[0]), sides[1]->text, exact) : NULL;
+        found = value_has_term(binder, &term_words[i], sides[0], words, sides[1]->text, exact ? EXACT : FOLDED);
         if (found || binder_failed(binder))
-            return may ? value_both(binder, BOUND_AND, may, found) : found;
+            return found;
     }
     return bind_signature(binder, FUNCTION_SCALAR, name, place, sides, 2);
 }
@@ -158,7 +186,7 @@ static struct bound_value *value_has(struct binder *binder, struct bound_value *
 {
     struct bound_value *sides[2] = {value, value_text(binder, term, value->place)};
 
-    return value_has_word(binder, text_of(word), value->place, sides);
+    return value_has_word(binder, text_of(word), value->place, sides, value_words(binder, value));
 }
 
 #define TEXTS_MAX 90 /* PostgreSQL's functions take a hundred arguments */
@@ -169,30 +197,74 @@ static struct bound_value *joined_texts(struct binder *binder, struct bound_valu
     return value_call(binder, "!concat_ws(E'\\x01', %*)", TYPE_STRING, place, texts, count);
 }
 
-bool text_is_no_number(struct text term)
-{
-    for (size_t i = 0; i < term.count; i++) {
-        unsigned char byte = (unsigned char)term.bytes[i], letter = byte | 0x20;
-        if (byte >= 0x80 || (letter >= 'a' && letter <= 'z' && letter != 't' && letter != 'z')) /* 2026-01-02T03:04:05Z */
-            return true;
-    }
-    return false;
-}
-
 static bool is_written_in_digits(enum kql_type type)
 {
     return type == TYPE_LONG || type == TYPE_INT || type == TYPE_DATETIME || type == TYPE_TIMESPAN;
 }
 
+static bool is_within(struct text whole, struct text part)
+{
+    for (size_t i = 0; i + part.count <= whole.count; i++)
+        if (text_equal_nocase((struct text){whole.bytes + i, part.count}, part))
+            return true;
+    return false;
+}
+
+/* The table that the column is of, and how it is called there; NULL: it is of none. */
+static const struct catalog_table *table_of(const struct bound_rows *rows, const struct bound_column *column, const struct catalog_column **out)
+{
+    while (rows->kind == ROWS_EXTEND || rows->kind == ROWS_FILTER)
+        rows = rows->input;
+    for (unsigned i = 0; rows->kind == ROWS_TABLE && i < rows->count; i++)
+        if (rows->columns[i]->id == column->id) {
+            *out = &rows->table->columns[i];
+            return rows->table;
+        }
+    return NULL;
+}
+
+/* Whether the text may be part of what the column has; of some the few values are known. */
+static bool column_may_have(const struct binder *binder, const struct bound_rows *rows, const struct bound_column *column, struct text term)
+{
+    const struct kql_options *options = binder->options;
+    const struct catalog_column *own = NULL;
+    const struct catalog_table *table = table_of(rows, column, &own);
+    bool found = false;
+
+    if (is_written_in_digits(column->type))
+        return !text_is_no_number(term);
+    if (column->type == TYPE_BOOL)
+        return is_within(TEXT("true"), term) || is_within(TEXT("false"), term);
+    if (!table)
+        return true;
+    if (text_equal(own->name, TEXT("Type")))
+        return is_within(table->name, term);
+    if (!text_equal(own->name, TEXT("TenantId")) || !options->workspace_count)
+        return !own->empty;
+    for (unsigned i = 0; i < options->workspace_count; i++)
+        found |= is_within(options->workspaces[i].text, term);
+    return found;
+}
+
+static bool column_may_have_any(const struct binder *binder, const struct bound_rows *rows, const struct bound_column *column,
+                                const struct sought *sought)
+{
+    bool found = !sought || !sought->count;
+
+    for (unsigned i = 0; sought && i < sought->count; i++)
+        found |= !sought->terms[i].count || column_may_have(binder, rows, column, sought->terms[i]);
+    return found;
+}
+
 /* All columns as one text, with what is no letter or digit between them. */
-struct bound_value *value_all_columns(struct binder *binder, const struct bound_rows *rows, bool without_numbers,
+struct bound_value *value_all_columns(struct binder *binder, const struct bound_rows *rows, const struct sought *sought,
                                       struct kql_place place)
 {
     struct bound_value **texts = ARENA_ARRAY(binder->arena, struct bound_value *, rows->count + 1);
     unsigned count = 0, first = 0;
 
     for (unsigned i = 0; i < rows->count; i++) {
-        if (without_numbers && is_written_in_digits(rows->columns[i]->type))
+        if (!column_may_have_any(binder, rows, rows->columns[i], sought))
             continue;
         if (!(texts[count++] =
                   value_convert(binder, value_of_column(binder, rows->columns[i], place), TYPE_STRING)))
@@ -207,10 +279,12 @@ struct bound_value *value_all_columns(struct binder *binder, const struct bound_
     return count ? joined_texts(binder, texts, count, place) : value_text(binder, TEXT(""), place);
 }
 
-struct bound_value *value_has_somewhere(struct binder *binder, struct bound_value *text, const char *word,
+struct bound_value *value_has_somewhere(struct binder *binder, struct bound_value *text, struct bound_value *words, const char *word,
                                         struct text term, bool exact)
 {
-    return value_has(binder, text, exact ? arena_format(binder->arena, "%s_cs", word) : word, term);
+    struct bound_value *sides[2] = {text, value_text(binder, term, text->place)};
+
+    return value_has_word(binder, text_of(exact ? arena_format(binder->arena, "%s_cs", word) : word), text->place, sides, words);
 }
 
 static const struct bound_rows *rows_here(const struct scope *scope)
@@ -258,8 +332,8 @@ struct bound_value *bind_text_operator(struct binder *binder, const struct scope
         return NULL;
     if (of_all) {
         bool plain = text_starts(name, TEXT("has")) || text_starts(name, TEXT("contains"));
-        bool texts_alone = plain && value_is_text(sides[1]) && text_is_no_number(sides[1]->text);
-        sides[0] = value_all_columns(binder, rows_here(scope), texts_alone, expression->left->place);
+        struct sought sought = {&sides[1]->text, 1};
+        sides[0] = value_all_columns(binder, rows_here(scope), plain && value_is_text(sides[1]) ? &sought : NULL, expression->left->place);
     }
     if (!sides[0])
         return NULL;
@@ -272,7 +346,7 @@ struct bound_value *bind_text_operator(struct binder *binder, const struct scope
                             "%.*s looks into texts, and this is a %s; tostring() makes it one",
                             TEXT_ARGS(name),
                             kql_type_name(sides[0]->type != TYPE_STRING ? sides[0]->type : sides[1]->type));
-    return value_negated_if(binder, negated, value_has_word(binder, name, expression->place, sides));
+    return value_negated_if(binder, negated, value_has_word(binder, name, expression->place, sides, value_words(binder, sides[0])));
 }
 
 /* ---- lists ---- */
@@ -475,7 +549,7 @@ static struct bound_value *bind_among(struct binder *binder, const struct scope 
 {
     bool has = text_starts(word, TEXT("has_")), of_all = expression->left->kind == KQL_ALL,
          folded = text_ends(word, TEXT("~"));
-    struct bound_value *value = of_all ? value_all_columns(binder, rows_here(scope), false, expression->place)
+    struct bound_value *value = of_all ? value_all_columns(binder, rows_here(scope), NULL, expression->place)
                                        : bind_value(binder, scope, expression->left),
                        *many;
     struct values items;

@@ -215,6 +215,25 @@ static struct bound_value *constant_as(struct binder *binder, const struct bound
     return NULL;
 }
 
+struct bound_value *value_replace_aggregates(struct binder *binder, struct bound_value *value, value_replacer *replace, void *context)
+{
+    bool outermost = true; /* no aggregate among the arguments */
+
+    for (unsigned i = 0; i < value->count; i++)
+        outermost &= !value->arguments[i] || !value->arguments[i]->aggregates;
+    if (value->aggregates && outermost)
+        return value->kind == BOUND_CALL ? replace(context, value) : NULL;
+    if (value->kind == BOUND_COLUMN || value->kind == BOUND_ORDERED)
+        return NULL;
+    struct bound_value *copy = ARENA_NEW(binder->arena, struct bound_value);
+    *copy = *value;
+    copy->arguments = ARENA_ARRAY(binder->arena, struct bound_value *, value->count);
+    for (unsigned i = 0; i < value->count; i++)
+        if (value->arguments[i] && !(copy->arguments[i] = value_replace_aggregates(binder, value->arguments[i], replace, context)))
+            return NULL;
+    return copy;
+}
+
 bool value_converts(enum kql_type from, enum kql_type to)
 {
     for (size_t i = 0; i < sizeof conversions / sizeof *conversions; i++)
@@ -239,6 +258,11 @@ struct bound_value *value_convert(struct binder *binder, struct bound_value *val
         struct bound_value *stored = value_of_column(binder, value->column, value->place);
         stored->stored = true;
         converted = value_call1(binder, "!@text_of_moment(%1)", type, stored);
+        converted->label = value->label;
+        return converted;
+    }
+    converted = type == TYPE_STRING ? value_member_text(binder, value, NULL) : NULL;
+    if (converted) {
         converted->label = value->label;
         return converted;
     }
@@ -306,6 +330,9 @@ struct bound_value *value_equal(struct binder *binder, struct bound_value *left,
         right = value_call1(binder, "@comparable(%1)", TYPE_STRING, right);
         left->nullable = right->nullable = true;
     }
+    struct bound_value *left_text = value_member_text(binder, left, right), *right_text = value_member_text(binder, right, left);
+    left = left_text && value_is_text(right) ? left_text : left;
+    right = right_text && value_is_text(left) ? right_text : right;
     if (!brought_together(binder, &left, &right))
         return binder_wrong(binder, "semantic.type", place,
                             "a %s does not compare with a %s: convert one of them", kql_type_name(left_type),

@@ -94,6 +94,10 @@ struct bound_value *value_convert(struct binder *binder, struct bound_value *val
 bool value_common_type(enum kql_type left, enum kql_type right, enum kql_type *out);
 struct bound_value *value_equal(struct binder *binder, struct bound_value *left, struct bound_value *right,
                                 bool negated, struct kql_place place);
+/* The same with another in place of each aggregate that it is made of; NULL where `replace` gave NULL, or where it reads
+ * columns beside them. */
+typedef struct bound_value *value_replacer(void *context, struct bound_value *aggregate);
+struct bound_value *value_replace_aggregates(struct binder *binder, struct bound_value *value, value_replacer *replace, void *context);
 bool value_converts(enum kql_type from, enum kql_type to); /* whether value_convert() can */
 const struct bound_value *value_made_of(const struct bound_value *value); /* of a column: what it was defined as, where known */
 bool value_is_text(const struct bound_value *value);       /* a constant string */
@@ -114,6 +118,9 @@ struct bound_value *bind_predicate(struct binder *binder, const struct scope *sc
 /* A whole number that is known now. */
 bool bind_count(struct binder *binder, const struct scope *scope, const struct kql_expression *expression,
                 int64_t *out);
+/* As a text, a member of parse_json() that is taken from what lies parsed in the database; NULL: it is something else.
+ * `compared`: a text that it is only compared with, or NULL; most cannot be those of an object or an array. */
+struct bound_value *value_member_text(struct binder *binder, struct bound_value *value, const struct bound_value *compared);
 bool bind_constant_text(struct binder *binder, const struct scope *scope,
                         const struct kql_expression *expression, struct text *out);
 struct binding *scope_find(const struct scope *scope, struct text name);
@@ -140,14 +147,17 @@ struct bound_value *bind_in(struct binder *binder, const struct scope *scope,
 /* A bag of columns by their names; `present_only`: without those that are null or empty. */
 struct bound_value *value_pack(struct binder *binder, struct bound_column *const *columns, unsigned count, bool present_only,
                                struct kql_place place);
-struct bound_value *value_all_columns(struct binder *binder, const struct bound_rows *rows, bool without_numbers,
+struct sought {
+    const struct text *terms;
+    unsigned count;
+};
+/* `sought`: nothing but these will be looked for in it, so that columns that cannot have any may be lacking; NULL: not known. */
+struct bound_value *value_all_columns(struct binder *binder, const struct bound_rows *rows, const struct sought *sought,
                                       struct kql_place place);
-/* A text that has every plain word that `value` has, and costs less; NULL: there is none. */
+/* A text that costs less and has the plain words that `value` has; more only where it has "null". NULL: there is none. */
 struct bound_value *value_words(struct binder *binder, const struct bound_value *value);
-/* Whether `words`, such as value_words() gives, leave it open that the value has the term; NULL where they cannot tell. */
-struct bound_value *value_may_have(struct binder *binder, struct bound_value *words, struct text term, bool exact);
-bool text_is_no_number(struct text term); /* it has a letter that no whole number and no time is written with */
-struct bound_value *value_has_somewhere(struct binder *binder, struct bound_value *text, const char *word,
+/* `words`: those of the text, or NULL. */
+struct bound_value *value_has_somewhere(struct binder *binder, struct bound_value *text, struct bound_value *words, const char *word,
                                         struct text term, bool exact);
 /* bind_regex.c: a regular expression of Kusto's as PostgreSQL has it. NULL: it cannot be. */
 enum regex_wanted {
@@ -208,6 +218,9 @@ struct bound_shared *rows_share(struct binder *binder, struct bound_rows *rows, 
 
 /* bind_rollup.c: has a group read rows that are added up already, where it can; the same otherwise. */
 void rows_from_rollup(struct binder *binder, struct bound_rows *group);
+
+/* bind_two_steps.c: has a group be made in two steps where that is faster; the same otherwise. */
+void rows_in_two_steps(struct binder *binder, struct bound_rows *group);
 
 /* rows.c: rows as such */
 struct bound_rows *rows_new(struct binder *binder, enum rows_kind kind, struct bound_rows *input,

@@ -14,7 +14,10 @@ struct catalog_column {
     enum kql_storage storage;
     struct text sql; /* how the table calls it; quoted where it has to be */
     struct text parsed_sql; /* of a text that is JSON, and lies there as jsonb as well; else TEXT_NONE */
-    struct text words_sql;  /* a text that has every word of it but names and times, and costs less; else TEXT_NONE */
+    /* Of such a text: one that costs less and has the words that it has, but for those that a view adds to it, and others only
+     * where it has "null"; else TEXT_NONE. */
+    struct text words_sql;
+    bool empty; /* nothing fills it */
 };
 
 struct catalog_table {

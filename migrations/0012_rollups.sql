@@ -139,5 +139,17 @@ SELECT h.hour AS "TimeGenerated", h.name AS "RawEventName", h.type AS "RawEventT
        'DefenderIoTRawEvent' AS "Type", picket.workspace_guid(h.workspace_id) AS "TenantId", h.event_count AS "_count",
        h.hit_count AS "_sum_HitCount", h.first_at AS "_min_TimeGenerated", h.last_at AS "_max_TimeGenerated"
   FROM picket.event_hour h;
+
+-- "__EventDetails" has no word any more that "EventDetails" has not, but where it has "null", which the latter leaves out.
+CREATE OR REPLACE VIEW analytics."SecurityIoTRawEvent" WITH (security_invoker) AS
+SELECT r.time_generated AS "TimeGenerated", r.time_stamp AS "TimeStamp", r.device_id AS "DeviceId", r.module_id AS "ModuleId",
+       r.event_id::text AS "IoTRawEventId", r.name AS "RawEventName", r.type AS "RawEventType", r.category AS "RawEventCategory",
+       r.is_empty AS "IsEmpty", r.hit_count AS "HitCount", coalesce(r.agent_version, '') AS "AgentVersion",
+       picket.event_details(r.details, r.key_order, r.sender_event_id, r.time_stamp) AS "EventDetails",
+       r.details AS "_EventDetails",
+       r.details::text || CASE WHEN r.sender_event_id IS NULL OR r.details ? 'OriginalEventId' THEN '' ELSE ' ' || r.sender_event_id END AS "__EventDetails",
+       coalesce(r.firmware, '') AS "Firmware", to_jsonb(coalesce(r.departures, '{}')) AS "Departures",
+       'SecurityIoTRawEvent' AS "Type", picket.workspace_guid(r.workspace_id) AS "TenantId"
+  FROM picket.raw_event r;
 GRANT SELECT ON analytics."_SecurityIoTRawEvent", analytics."_DefenderIoTRawEvent" TO picket_query;
 RESET ROLE;

@@ -96,6 +96,7 @@ static void column_empty(struct catalog_column *column)
         [TYPE_DYNAMIC] = "NULL::json",
     };
 
+    column->empty = true;
     column->sql = text_of(nulls[column->type]);
     column->storage = column->type == TYPE_DATETIME ? KQL_TIMESTAMPTZ : KQL_AS_IS;
 }
@@ -200,6 +201,7 @@ static void view_add(struct catalog *catalog, const struct db_rows *rows, size_t
         }
         column->storage = storage;
         column->sql = quoted(arena, column_name);
+        column->empty = false;
     }
     table.sql = text_of(arena_format(arena, "analytics.\"%.*s\"", TEXT_ARGS(name)));
     catalog_add_table(catalog, &table);
