@@ -216,6 +216,57 @@ static struct bound_value *extracted_stepwise(struct binder *binder, const struc
     return value;
 }
 
+/* The number of the group that a regular expression calls so; 0: none. */
+static unsigned group_number(struct text pattern, struct text name)
+{
+    unsigned number = 0;
+    bool in_class = false;
+
+    for (size_t i = 0; i < pattern.count; i++) {
+        char byte = pattern.bytes[i];
+        if (byte == '\\') {
+            i++;
+        } else if (in_class) {
+            in_class = byte != ']';
+        } else if (byte == '[') {
+            in_class = true;
+            i += i + 1 < pattern.count && pattern.bytes[i + 1] == ']';
+        } else if (byte == '(') {
+            struct text rest = {pattern.bytes + i + 1, pattern.count - i - 1};
+            size_t lead = text_starts(rest, TEXT("?P<")) ? 3 : text_starts(rest, TEXT("?<")) ? 2 : 0;
+            number += lead > 0 || !text_starts(rest, TEXT("?"));
+            rest = (struct text){rest.bytes + lead, rest.count - lead};
+            if (lead && text_starts(rest, name) && rest.count > name.count && rest.bytes[name.count] == '>')
+                return number;
+        }
+    }
+    return 0;
+}
+
+/* extract_all()'s groups, which may be called by name, as numbers. */
+static struct bound_value *groups_numbered(struct binder *binder, const struct bound_value *pattern, struct bound_value *wanted)
+{
+    unsigned count = 0;
+    struct bound_value **elements = wanted->type == TYPE_DYNAMIC ? dynamic_elements(binder, wanted, &count) : NULL;
+    const char *numbers = "[";
+
+    for (unsigned i = 0; i < count; i++) {
+        struct text number = elements[i]->text;
+        if (elements[i]->type == TYPE_STRING) {
+            unsigned found = value_is_text(pattern) ? group_number(pattern->text, number) : 0;
+            if (!found)
+                return binder_wrong(binder, "semantic.arguments", wanted->place, "the regular expression has no group %.*s", TEXT_ARGS(number));
+            number = text_of(arena_format(binder->arena, "%u", found));
+        }
+        numbers = arena_format(binder->arena, "%s%s%.*s", numbers, i ? "," : "", TEXT_ARGS(number));
+    }
+    if (!elements)
+        return wanted;
+    struct bound_value *list = value_new(binder, BOUND_CONSTANT, TYPE_DYNAMIC, wanted->place);
+    list->text = text_of(arena_format(binder->arena, "%s]", numbers));
+    return list;
+}
+
 static struct bound_value *signature_value(struct binder *binder, const struct kql_signature *row,
                                            struct kql_place place, struct bound_value **given, unsigned count)
 {
@@ -235,6 +286,8 @@ static struct bound_value *signature_value(struct binder *binder, const struct k
     }
     for (unsigned i = 0; i < count; i++) {
         char letter = letter_at(row->parameters, i, count);
+        if (i == 1 && strcmp(row->parameters, "RYs") == 0 && !(given[i] = groups_numbered(binder, given[0], given[i])))
+            return NULL;
         bool whole = letter == 'G' && (given[i + 1]->kind != BOUND_CONSTANT || !given[i + 1]->integer);
         if (!(arguments[i] = argument_as(binder, whole ? 'R' : letter, given[i], common)))
             return extracted_stepwise(binder, row, place, given, count);

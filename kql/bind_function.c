@@ -8,7 +8,7 @@ typedef struct bound_value *special_binder(struct binder *binder, const struct s
 static special_binder special_case, special_coalesce, special_not, special_isnull,
     special_isnotnull, special_now, special_ago, special_cast, special_parse_json, special_gettype,
     special_max_of, special_min_of, special_column_ifexists, special_pack_all, special_toscalar,
-    special_ingestion_time, special_countof, special_rows;
+    special_ingestion_time, special_countof, special_rows, special_pack_columns, special_column_names;
 
 static const struct special {
     const char *name;
@@ -47,6 +47,8 @@ static const struct special {
     {"column_ifexists", special_column_ifexists, 2, 2},
     {"columnifexists", special_column_ifexists, 2, 2},
     {"pack_all", special_pack_all, 0, 1},
+    {"bag_pack_columns", special_pack_columns, 1, 64},
+    {"column_names_of", special_column_names, 1, 1},
     {"toscalar", special_toscalar, 1, 1},
     {"ingestion_time", special_ingestion_time, 0, 0},
     {"countof", special_countof, 2, 3},
@@ -130,7 +132,8 @@ static struct bound_value *special_case(struct binder *binder, const struct scop
                             TEXT_ARGS(call->name.text));
     for (const struct kql_expression *item = call->items; item; item = item->next, i++) {
         bool condition = i % 2 == 0 && i + 1 < count;
-        values[i] = condition ? bind_predicate(binder, scope, item) : bind_value(binder, scope, item);
+        const struct kql_expression *value = item->kind == KQL_NAMED ? item->left : item; /* a name says nothing here */
+        values[i] = condition ? bind_predicate(binder, scope, value) : bind_value(binder, scope, value);
         if (!values[i])
             return NULL;
     }
@@ -359,6 +362,23 @@ static struct bound_value *special_pack_all(struct binder *binder, const struct 
     return value_pack(binder, here->rows->columns, here->rows->count, only_present && only_present->integer, call->place);
 }
 
+static struct bound_value *special_pack_columns(struct binder *binder, const struct scope *scope,
+                                                const struct kql_expression *call)
+{
+    struct bound_column **columns = ARENA_ARRAY(binder->arena, struct bound_column *, items_count(call->items));
+    unsigned count = 0;
+
+    for (const struct kql_expression *item = call->items; item; item = item->next) {
+        struct bound_value *value = item->kind == KQL_REFERENCE ? bind_value(binder, scope, item) : NULL;
+        if (!value || value->kind != BOUND_COLUMN)
+            return binder_failed(binder) ? NULL
+                                         : binder_wrong(binder, "semantic.arguments", item->place,
+                                                        "bag_pack_columns() takes the names of columns");
+        columns[count++] = value->column;
+    }
+    return value_pack(binder, columns, count, false, call->place);
+}
+
 static const struct scope *without_rows(const struct scope *scope)
 {
     while (scope && scope->rows)
@@ -409,6 +429,21 @@ static struct bound_value *special_countof(struct binder *binder, const struct s
                             "a regular expression has to stand in the query itself");
     what = value_regex(binder, what->text, REGEX_WHOLE, what->place);
     return what ? value_call2(binder, "!@countof_regex(%1, %2)", TYPE_LONG, in, what) : NULL;
+}
+
+/* ["A","B"] */
+static struct bound_value *special_column_names(struct binder *binder, const struct scope *scope,
+                                                const struct kql_expression *call)
+{
+    struct bound_rows *rows = bind_rows(binder, without_rows(scope), call->items);
+    struct bound_value **names;
+
+    if (!rows)
+        return NULL;
+    names = ARENA_ARRAY(binder->arena, struct bound_value *, rows->count);
+    for (unsigned i = 0; i < rows->count; i++)
+        names[i] = value_text(binder, rows->columns[i]->name, call->place);
+    return value_call(binder, "!json_build_array(%*)", TYPE_DYNAMIC, call->place, names, rows->count);
 }
 
 static struct bound_value *special_rows(struct binder *binder, const struct scope *scope,

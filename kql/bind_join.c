@@ -266,6 +266,8 @@ struct bound_rows *bind_lookup(struct binder *binder, const struct scope *scope,
             seen.columns[seen.count++] = join.right->columns[i];
     show_side(binder, rows, join.left, false);
     show_side(binder, rows, &seen, kind == JOIN_LEFT);
+    hide_side(binder, rows, join.left);
+    hide_side(binder, rows, join.right);
     return rows;
 }
 

@@ -259,9 +259,10 @@ struct bound_rows *bind_parse_kv(struct binder *binder, const struct scope *scop
         !delimiter(binder, scope, operator, "escape", &arguments[4]))
         return NULL;
     found = column_new(binder, TEXT("found"), TYPE_DYNAMIC);
-    rows_define(
-        binder, searched, found,
-        value_call(binder, "@parse_kv(%1, %2, %3, %4, %5)", TYPE_DYNAMIC, operator->place, arguments, 5));
+    bool of_words = !operator_parameter(operator, "pair_delimiter") && !operator_parameter(operator, "kv_delimiter");
+    rows_define(binder, searched, found,
+                of_words ? value_call1(binder, "@parse_kv_words(%1)", TYPE_DYNAMIC, arguments[0])
+                         : value_call(binder, "@parse_kv(%1, %2, %3, %4, %5)", TYPE_DYNAMIC, operator->place, arguments, 5));
     rows = rows_new(binder, ROWS_EXTEND, searched, operator->place);
     for (const struct kql_column *column = operator->schema; column; column = column->next) {
         struct bound_value *key = value_text(binder, column->name.text, operator->place), *value;

@@ -322,6 +322,11 @@ struct bound_value *bind_text_operator(struct binder *binder, const struct scope
         negated ? (struct text){expression->word.bytes + 1, expression->word.count - 1} : expression->word;
     struct bound_value *sides[2];
 
+    if (text_equal(name, TEXT("notcontains"))) { /* as !contains was written once */
+        name = TEXT("contains");
+        negated = true;
+    }
+
     if (of_all && !rows_here(scope))
         return binder_wrong(binder, "semantic.rows", expression->left->place, "* where there are no columns");
     if (of_all && expression->sign != KQL_TEXT_OPERATOR)

@@ -101,6 +101,8 @@ static const struct kql_signature rows[] = {
     {"series_acos", "y", "y", "@series_of_one('acos', %1)", NULL},
     {"series_atan", "y", "y", "@series_of_one('atan', %1)", NULL},
     {"series_pow", "yr", "y", "@series_pow(%1, %2)", NULL},
+    {"series_dot_product", "yn", "r", "@series_dot(%1, @series_like(%2::float8, %1))", NULL},
+    {"series_dot_product", "ny", "r", "@series_dot(@series_like(%1::float8, %2), %2)", NULL},
     {"series_dot_product", "yy", "r", "@series_dot(%1, %2)", NULL},
 };
 

@@ -540,7 +540,7 @@ $$ SELECT CASE type WHEN 'string' THEN true WHEN 'dynamic' THEN true WHEN 'long'
           WHEN 'datetime' THEN kql.to_datetime(x) IS NOT NULL WHEN 'timespan' THEN kql.to_timespan(x) IS NOT NULL ELSE kql.to_guid(x) IS NOT NULL END $$;
 CREATE OR REPLACE FUNCTION kql.parse_relaxed(x text, pieces json) RETURNS json LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
 $$ DECLARE
-    piece json; literal text; found int; at int := 1; loose bool := false; open bool := false; out json[] := '{}';
+    piece json; literal text; found int; at int := 1; loose bool := false; open bool := false; out json[] := '{}'; kind text; number text;
 BEGIN
     FOR piece IN SELECT e FROM json_array_elements(pieces) WITH ORDINALITY u(e, i) ORDER BY i LOOP
         IF json_typeof(piece) = 'string' THEN
@@ -553,8 +553,11 @@ BEGIN
         ELSIF json_typeof(piece) = 'object' THEN
             IF open THEN out := out || to_json(''::text); END IF;
             open := true;
+            kind := piece ->> 'is';
         ELSE
-            IF open THEN out := out || to_json(''::text); open := false; END IF;
+            number := CASE WHEN open AND kind IN ('long', 'int') THEN substring(substr(x, at) FROM '^[-+]?[0-9]+') END; -- it ends by itself
+            at := at + length(coalesce(number, ''));
+            IF open THEN out := out || to_json(coalesce(number, '')); open := false; END IF;
             loose := true;
         END IF;
     END LOOP;
@@ -567,12 +570,17 @@ $$ SELECT CASE WHEN (SELECT bool_and(kql.fits(found ->> (n - 1)::int, e ->> 'is'
      FROM (SELECT kql.parse_relaxed(x, pieces) AS found) f $$;
 CREATE OR REPLACE FUNCTION kql.parse_kv(x text, pairs text, kv text, quote text, escape text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT kql.bag_of_pairs(array_agg(k ORDER BY i), array_agg(to_json(v) ORDER BY i))
-     FROM (SELECT i, btrim(left(p, strpos(p, kv) - 1)) AS k,
+     FROM (SELECT i, CASE WHEN quote <> '' AND btrim(left(p, strpos(p, kv) - 1)) LIKE left(quote, 1) || '%' THEN btrim(left(p, strpos(p, kv) - 1), ' ' || quote)
+                          ELSE btrim(left(p, strpos(p, kv) - 1)) END AS k,
                   CASE WHEN quote <> '' AND btrim(substr(p, strpos(p, kv) + length(kv))) LIKE '_%' AND left(btrim(substr(p, strpos(p, kv) + length(kv))), 1) = left(quote, 1)
                        THEN btrim(btrim(substr(p, strpos(p, kv) + length(kv))), quote) ELSE substr(p, strpos(p, kv) + length(kv)) END AS v
              FROM unnest(CASE WHEN quote = '' THEN string_to_array(CASE WHEN pairs = ' ' THEN regexp_replace(x, '\s*(' || kql.regex_quote(kv) || ')\s*', '\1', 'g') ELSE x END, pairs)
                               ELSE (SELECT array_agg(m[1]) FROM regexp_matches(x, '((?:' || kql.regex_quote(left(quote, 1)) || '[^' || kql.regex_quote(right(quote, 1)) || ']*' || kql.regex_quote(right(quote, 1)) || '|(?!' || kql.regex_quote(pairs) || ').)+)', 'g') m) END)
                   WITH ORDINALITY u(p, i) WHERE kv <> '' AND strpos(p, kv) > 0) t $$;
+-- Without delimiters that are said, all that is no letter or digit is one, and a value is the word behind its name.
+CREATE OR REPLACE FUNCTION kql.parse_kv_words(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT kql.bag_of_pairs(array_agg(k ORDER BY i), array_agg(to_json(v) ORDER BY i))
+     FROM (SELECT m[1] AS k, lead(m[1]) OVER (ORDER BY i) AS v, i FROM regexp_matches(x, '([[:alnum:]]+)', 'g') WITH ORDINALITY u(m, i)) w WHERE v IS NOT NULL $$;
 CREATE OR REPLACE FUNCTION kql.parse_csv(x text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT CASE WHEN x = '' THEN '[""]' ELSE json_agg(CASE WHEN m[1] LIKE '"%' THEN replace(substr(m[1], 2, length(m[1]) - 2), '""', '"') ELSE m[1] END ORDER BY i) END
      FROM regexp_matches(split_part(replace(x, E'\r', ''), E'\n', 1) || ',', '("(?:[^"]|"")*"|[^,]*),', 'g') WITH ORDINALITY u(m, i) $$;
@@ -589,7 +597,7 @@ $$ SELECT CASE WHEN x ~ '^\d{1,8}(\.\d{1,8}){0,3}$' THEN (lpad(split_part(x, '.'
 CREATE OR REPLACE FUNCTION kql.extract_json(path text, x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL UNSAFE AS
 $$ SELECT kql.text_of(kql.at_path(kql.parse_json(x), path)) $$;
 CREATE OR REPLACE FUNCTION kql.indexof_regex(x text, p text, start bigint, n bigint, nth bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
-$$ SELECT regexp_instr(CASE WHEN coalesce(n, -1) >= 0 THEN left(x, (coalesce(start, 0) + n)::int) ELSE x END, p, coalesce(start, 0)::int + 1, greatest(coalesce(nth, 1), 1)::int) - 1 $$;
+$$ SELECT CASE WHEN coalesce(start, 0) >= 0 THEN regexp_instr(CASE WHEN coalesce(n, -1) >= 0 THEN left(x, (coalesce(start, 0) + n)::int) ELSE x END, p, coalesce(start, 0)::int + 1, greatest(coalesce(nth, 1), 1)::int) - 1 END $$;
 
 -- ---- times as texts ----
 CREATE OR REPLACE FUNCTION kql.format_datetime(t bigint, format text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
@@ -987,4 +995,196 @@ BEGIN
         at := at + length(taken);
     END LOOP;
     RETURN substr(x, first, at - first);
+END $$;
+
+-- ---- mathematics ----
+-- erf as e^(-x^2) times a series without cancellation, erfc of greater x as a continued fraction: Abramowitz and Stegun, 7.1.6 and 7.1.14.
+CREATE OR REPLACE FUNCTION kql.erfc(x float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    a float8 := abs(x);
+    term float8 := abs(x);
+    sum float8 := abs(x);
+    fraction float8 := 0;
+    behind float8;
+BEGIN
+    IF x IS NULL OR x = 'NaN' THEN RETURN x; END IF;
+    IF a > 27 THEN
+        behind := 0;
+    ELSIF a < 2 THEN
+        FOR n IN 1 .. 100 LOOP
+            term := term * 2 * a * a / (2 * n + 1);
+            sum := sum + term;
+            EXIT WHEN term < sum * 1e-17;
+        END LOOP;
+        behind := 1 - 2 / sqrt(pi()) * exp(-a * a) * sum;
+    ELSE
+        FOR n IN REVERSE 120 .. 1 LOOP
+            fraction := n / 2.0::float8 / (a + fraction);
+        END LOOP;
+        behind := exp(-a * a) / sqrt(pi()) / (a + fraction);
+    END IF;
+    RETURN CASE WHEN x < 0 THEN 2 - behind ELSE behind END;
+END $$;
+CREATE OR REPLACE FUNCTION kql.erf(x float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    term float8 := x;
+    sum float8 := x;
+BEGIN
+    IF x IS NULL OR x = 'NaN' THEN RETURN x; END IF;
+    IF abs(x) >= 2 THEN RETURN CASE WHEN x < 0 THEN kql.erfc(-x) - 1 ELSE 1 - kql.erfc(x) END; END IF;
+    FOR n IN 1 .. 100 LOOP
+        term := term * 2 * x * x / (2 * n + 1);
+        sum := sum + term;
+        EXIT WHEN abs(term) <= abs(sum) * 1e-17;
+    END LOOP;
+    RETURN 2 / sqrt(pi()) * exp(-x * x) * sum;
+END $$;
+-- Lanczos' approximation with g = 7 and nine terms, good to some 15 digits.
+CREATE OR REPLACE FUNCTION kql.loggamma(x float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x <= 0 OR x = 'NaN' THEN 'NaN'::float8 WHEN x > 1e305 THEN 'Infinity'
+               WHEN x < 0.5 THEN ln(pi() / sin(pi() * x)) - kql.loggamma(1 - x)
+               ELSE (SELECT 0.5 * ln(2 * pi()) + (x - 0.5) * ln(x + 6.5) - (x + 6.5) + ln(0.99999999999980993::float8 + sum(c / (x - 1 + i)))
+                       FROM unnest(ARRAY[676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059, 12.507343278686905,
+                                         -0.13857109526572012, 9.9843695780195716e-6, 1.5056327351493116e-7]::float8[]) WITH ORDINALITY u(c, i)) END $$;
+CREATE OR REPLACE FUNCTION kql.gamma(x float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x <= 0 OR x = 'NaN' THEN 'NaN'::float8 WHEN x > 171.6243769563027 THEN 'Infinity'
+               WHEN x = trunc(x) AND x < 22 THEN factorial(x::bigint - 1)::float8 ELSE exp(kql.loggamma(x)) END $$;
+CREATE OR REPLACE FUNCTION kql.beta_pdf(x float8, a float8, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN x IS NULL OR a IS NULL OR b IS NULL THEN NULL WHEN a <= 0 OR b <= 0 OR x < 0 OR x > 1 THEN 'NaN'::float8 WHEN x IN (0, 1) THEN 0
+               ELSE exp((a - 1) * ln(x) + (b - 1) * ln(1 - x) + kql.loggamma(a + b) - kql.loggamma(a) - kql.loggamma(b)) END $$;
+-- The regularized incomplete beta function by its continued fraction: Abramowitz and Stegun, 26.5.8.
+CREATE OR REPLACE FUNCTION kql.beta_cdf(x float8, a float8, b float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    fraction float8 := 0;
+    d float8;
+BEGIN
+    IF x IS NULL OR a IS NULL OR b IS NULL THEN RETURN NULL; END IF;
+    IF x < 0 OR x > 1 OR a <= 0 OR b <= 0 THEN RETURN 'NaN'; END IF;
+    IF x IN (0, 1) THEN RETURN x; END IF;
+    IF x > (a + 1) / (a + b + 2) THEN RETURN 1 - kql.beta_cdf(1 - x, b, a); END IF;
+    FOR m IN REVERSE 200 .. 1 LOOP
+        d := CASE WHEN m % 2 = 0 THEN m / 2 * (b - m / 2) * x / ((a + m - 1) * (a + m)) ELSE -(a + m / 2) * (a + b + m / 2) * x / ((a + m - 1) * (a + m)) END;
+        fraction := d / (1 + fraction);
+    END LOOP;
+    RETURN exp(a * ln(x) + b * ln(1 - x) + kql.loggamma(a + b) - kql.loggamma(a) - kql.loggamma(b)) / a / (1 + fraction);
+END $$;
+CREATE OR REPLACE FUNCTION kql.beta_inv(p float8, a float8, b float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    low float8 := 0;
+    high float8 := 1;
+    x float8;
+BEGIN
+    IF p IS NULL OR a IS NULL OR b IS NULL OR p < 0 OR p > 1 THEN RETURN NULL; END IF;
+    IF a <= 0 OR b <= 0 THEN RETURN 'NaN'; END IF;
+    FOR i IN 1 .. 1100 LOOP -- by halves: as far as numbers go, also towards 0
+        x := (low + high) / 2;
+        EXIT WHEN x = low OR x = high;
+        IF kql.beta_cdf(x, a, b) < p THEN low := x; ELSE high := x; END IF;
+    END LOOP;
+    RETURN x;
+END $$;
+
+-- ---- Punycode: RFC 3492 ----
+CREATE OR REPLACE FUNCTION kql.punycode_adapted(delta bigint, count int, first bool) RETURNS int LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    k int := 0;
+BEGIN
+    delta := delta / CASE WHEN first THEN 700 ELSE 2 END;
+    delta := delta + delta / count;
+    WHILE delta > 455 LOOP
+        delta := delta / 35;
+        k := k + 36;
+    END LOOP;
+    RETURN k + 36 * delta / (delta + 38);
+END $$;
+CREATE OR REPLACE FUNCTION kql.punycode(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    points int[] := ARRAY(SELECT ascii(c) FROM regexp_split_to_table(x, '') WITH ORDINALITY u(c, i) WHERE c <> '' ORDER BY i);
+    basic text := regexp_replace(x, '[^\x01-\x7f]', '', 'g');
+    done int := length(regexp_replace(x, '[^\x01-\x7f]', '', 'g'));
+    total int := done;
+    n int := 128;
+    next int;
+    bias int := 72;
+    delta bigint := 0;
+    q bigint;
+    t int;
+    k int;
+    point int;
+    result text := basic || CASE WHEN done > 0 THEN '-' ELSE '' END;
+BEGIN
+    WHILE done < cardinality(points) LOOP
+        next := (SELECT min(p) FROM unnest(points) p WHERE p >= n);
+        delta := delta + (next - n)::bigint * (done + 1);
+        n := next;
+        FOREACH point IN ARRAY points LOOP
+            IF point < n THEN delta := delta + 1; END IF;
+            CONTINUE WHEN point <> n;
+            q := delta;
+            k := 36;
+            LOOP
+                t := least(greatest(k - bias, 1), 26);
+                EXIT WHEN q < t;
+                result := result || substr('abcdefghijklmnopqrstuvwxyz0123456789', (t + (q - t) % (36 - t) + 1)::int, 1);
+                q := (q - t) / (36 - t);
+                k := k + 36;
+            END LOOP;
+            result := result || substr('abcdefghijklmnopqrstuvwxyz0123456789', (q + 1)::int, 1);
+            bias := kql.punycode_adapted(delta, done + 1, done = total);
+            delta := 0;
+            done := done + 1;
+        END LOOP;
+        delta := delta + 1;
+        n := n + 1;
+    END LOOP;
+    RETURN result;
+END $$;
+-- What is no Punycode gives an empty text.
+CREATE OR REPLACE FUNCTION kql.punycode_read(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ DECLARE
+    rest text := lower(CASE WHEN strpos(x, '-') > 0 THEN substring(x FROM '[^-]*$') ELSE x END);
+    points int[] := ARRAY(SELECT ascii(c) FROM regexp_split_to_table(CASE WHEN strpos(x, '-') > 0 THEN substring(x FROM '^(.*)-[^-]*$') ELSE '' END, '')
+                          WITH ORDINALITY u(c, i) WHERE c <> '' ORDER BY i);
+    n bigint := 128;
+    at bigint := 0;
+    before bigint;
+    bias int := 72;
+    weight bigint;
+    digit int;
+    k int;
+    t int;
+BEGIN
+    IF x ~ '[^\x01-\x7f]' THEN RETURN ''; END IF;
+    WHILE rest <> '' LOOP
+        before := at;
+        weight := 1;
+        k := 36;
+        LOOP
+            digit := strpos('abcdefghijklmnopqrstuvwxyz0123456789', left(rest, 1)) - 1;
+            IF rest = '' OR digit < 0 OR weight > 1000000000 THEN RETURN ''; END IF;
+            rest := substr(rest, 2);
+            at := at + digit * weight;
+            t := least(greatest(k - bias, 1), 26);
+            EXIT WHEN digit < t;
+            weight := weight * (36 - t);
+            k := k + 36;
+        END LOOP;
+        bias := kql.punycode_adapted(at - before, cardinality(points) + 1, before = 0);
+        n := n + at / (cardinality(points) + 1);
+        at := at % (cardinality(points) + 1);
+        IF n > 1114111 OR n BETWEEN 55296 AND 57343 THEN RETURN ''; END IF;
+        points := points[1:at] || n::int || points[at + 1:];
+        at := at + 1;
+    END LOOP;
+    RETURN coalesce((SELECT string_agg(chr(p), '' ORDER BY i) FROM unnest(points) WITH ORDINALITY u(p, i)), '');
+END $$;
+CREATE OR REPLACE FUNCTION kql.punycode_domain(x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT string_agg(CASE WHEN l ~ '[^\x01-\x7f]' THEN 'xn--' || kql.punycode(l) ELSE l END, '.' ORDER BY i) FROM unnest(string_to_array(x, '.')) WITH ORDINALITY u(l, i) $$;
+CREATE OR REPLACE FUNCTION kql.punycode_domain_read(x text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT string_agg(CASE WHEN l LIKE 'xn--%' THEN kql.punycode_read(substr(l, 5)) ELSE l END, '.' ORDER BY i) FROM unnest(string_to_array(x, '.')) WITH ORDINALITY u(l, i) $$;
+
+CREATE OR REPLACE FUNCTION kql.assert(condition bool, message text) RETURNS bool LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+$$ BEGIN
+    IF condition IS NOT TRUE THEN RAISE 'assert: %', message; END IF;
+    RETURN true;
 END $$;
