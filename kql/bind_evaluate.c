@@ -213,24 +213,35 @@ static bool mentions(const struct kql_expression *expression, struct text name)
     return false;
 }
 
-/* The columns that rows are grouped by: those that the query names, or all that the others leave. */
+static bool group_by_column(struct plugin *plugin, struct bound_rows *groups, struct bound_column *column)
+{
+    struct binder *binder = plugin->binder;
+    struct bound_column *kept;
+
+    if (column->type == TYPE_DYNAMIC)
+        return binder_wrong(binder, "semantic.type", plugin->operator->place,
+                            "rows are not grouped by a dynamic, and %.*s is one: project it away, or use tostring()",
+                            TEXT_ARGS(column->name)) != NULL;
+    kept = column_new(binder, column->name, column->type);
+    rows_define(binder, groups, kept, value_of_column(binder, column, plugin->operator->place));
+    rows_show(binder, groups, kept);
+    return true;
+}
+
+/* The columns that rows are grouped by: those that the query names, in its order, or all that the others leave. Published
+ * queries name some that only a few workspaces have (MG): these are passed over. */
 static bool group_by(struct plugin *plugin, struct bound_rows *groups, const struct bound_value *pivot,
                      const struct kql_expression *call, const struct kql_expression *named)
 {
-    struct binder *binder = plugin->binder;
-
-    for (unsigned i = 0; i < plugin->input->count; i++) {
-        struct bound_column *column = plugin->input->columns[i], *kept;
-        if (named ? !mentions(named, column->name)
-                  : column == pivot->column || (call && mentions(call->items, column->name)))
-            continue;
-        if (column->type == TYPE_DYNAMIC)
-            return binder_wrong(binder, "semantic.type", plugin->operator->place,
-                                "rows are not grouped by a dynamic, and %.*s is one: project it away, or use tostring()",
-                                TEXT_ARGS(column->name)) != NULL;
-        kept = column_new(binder, column->name, column->type);
-        rows_define(binder, groups, kept, value_of_column(binder, column, plugin->operator->place));
-        rows_show(binder, groups, kept);
+    for (const struct kql_expression *item = named; item; item = item->next) {
+        struct bound_column *column = item->kind == KQL_REFERENCE ? rows_column(plugin->input, item->name.text) : NULL;
+        if (column && !group_by_column(plugin, groups, column))
+            return false;
+    }
+    for (unsigned i = 0; !named && i < plugin->input->count; i++) {
+        struct bound_column *column = plugin->input->columns[i];
+        if (column != pivot->column && !(call && mentions(call->items, column->name)) && !group_by_column(plugin, groups, column))
+            return false;
     }
     return true;
 }

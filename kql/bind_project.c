@@ -149,7 +149,7 @@ struct bound_rows *bind_print(struct binder *binder, const struct scope *scope,
     for (const struct kql_expression *item = operator->items; item; item = item->next, i++) {
         if (!item_value(binder, scope, item, &name, &value))
             return NULL;
-        if (item->kind != KQL_NAMED && item->kind != KQL_REFERENCE)
+        if (item->kind != KQL_NAMED)
             name = text_of(arena_format(binder->arena, "print_%u", i));
         rows_show(binder, rows, column_of_value(binder, rows, rows_unique_name(binder, rows, name), value));
     }

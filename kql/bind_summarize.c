@@ -82,10 +82,16 @@ static bool given_name(const struct kql_expression *item, unsigned i, struct tex
     return true;
 }
 
+/* By that name: another name for the same is another column. */
+static bool is_that(const struct bound_value *value, const struct bound_column *column)
+{
+    return value->kind == BOUND_COLUMN && value->column->id == column->id && text_equal(value->column->name, column->name);
+}
+
 static bool is_grouped(const struct grouping *grouping, const struct bound_column *column)
 {
     for (const struct bound_definition *by = grouping->rows->definitions; by; by = by->next)
-        if (by->value->kind == BOUND_COLUMN && by->value->column->id == column->id)
+        if (is_that(by->value, column))
             return true;
     return false;
 }
@@ -110,8 +116,7 @@ static bool beside(struct grouping *grouping, const struct kql_expression *items
         }
         for (unsigned i = 0; i < grouping->input->count; i++) {
             struct bound_column *column = grouping->input->columns[i];
-            if (!is_grouped(grouping, column) &&
-                !(key && key->kind == BOUND_COLUMN && key->column->id == column->id))
+            if (!is_grouped(grouping, column) && !(key && is_that(key, column)))
                 (*values)[(*count)++] = value_of_column(binder, column, item->place);
         }
     }

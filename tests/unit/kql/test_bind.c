@@ -140,7 +140,7 @@ START_TEST(names_stand_for_values_rows_and_functions)
     expect("Busy | project Count", "Count:long");
     expect("Busy(3) | summarize max(Count)", "max_Count:long");
     expect("union isfuzzy=true Nowhere, (Devices | project Site)", "Site:string");
-    expect("let x = toscalar(Events | summarize max(Count)); print x", "x:long");
+    expect("let x = toscalar(Events | summarize max(Count)); print x", "print_0:long");
     expect("Events | project Timestamp", "Timestamp:datetime"); /* as hunting queries call it */
     refused("let f = (x:long) { x }; print f('a')", "semantic.type at 32: x has to be a long");
     refused("let f = (x:long) { x }; print f()", "semantic.arguments at 30");
