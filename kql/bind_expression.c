@@ -286,17 +286,6 @@ static struct bound_value *into(struct binder *binder, struct bound_value *whole
     return part;
 }
 
-/* Whether a column of a table is still there in these rows, by its own number. */
-static bool reaches(const struct bound_rows *rows, const struct bound_column *column)
-{
-    while (rows && (rows->kind == ROWS_EXTEND || rows->kind == ROWS_FILTER || rows->kind == ROWS_LIMIT))
-        rows = rows->input;
-    for (unsigned i = 0; rows && rows->kind == ROWS_TABLE && i < rows->count; i++)
-        if (rows->columns[i]->id == column->id)
-            return true;
-    return false;
-}
-
 #define MEMBER_PARSED "(CASE WHEN jsonb_typeof(%3 -> %2) IN ('object', 'array') THEN %1 -> %2 ELSE (%3 -> %2)::json END)"
 
 /* A member of parse_json(EventDetails) is taken from what lies in the database, without writing a text and reading it again.
@@ -306,10 +295,11 @@ static const char *from_parsed(const struct scope *scope, const struct bound_val
 {
     static const char *const added[] = {"MessageSource", "OriginalEventId", "TimestampUTC"};
     const struct bound_value *made_of = value_made_of(whole);
+    const struct bound_rows *table;
 
     if (made_of->kind != BOUND_CALL || strcmp(made_of->sql, "@parse_json(%1)") != 0 ||
         made_of->arguments[0]->kind != BOUND_COLUMN || !made_of->arguments[0]->column->parsed ||
-        !reaches(scope->rows, made_of->arguments[0]->column))
+        !rows_table_column(scope->rows, made_of->arguments[0]->column, &table))
         return NULL;
     for (size_t i = 0; i < sizeof added / sizeof *added; i++)
         if (text_equal(name, text_of(added[i])))

@@ -40,11 +40,9 @@ static struct bound_value *definition_of(const struct rolling *rolling, const st
 /* The table's own column that it is by whatever name; NULL: it is made of something. */
 static const struct bound_column *table_column(const struct rolling *rolling, const struct bound_value *value)
 {
-    for (; value && value->kind == BOUND_COLUMN; value = definition_of(rolling, value->column))
-        for (unsigned i = 0; i < rolling->table->count; i++)
-            if (rolling->table->columns[i]->id == value->column->id)
-                return rolling->table->columns[i];
-    return NULL;
+    const struct bound_rows *table;
+
+    return value->kind == BOUND_COLUMN ? rows_table_column(rolling->group->input, value->column, &table) : NULL;
 }
 
 static bool is_time(const struct rolling *rolling, const struct bound_value *value)
@@ -140,7 +138,7 @@ static bool value_fits(struct rolling *rolling, struct bound_value *value)
     case BOUND_CALL:
         if (is_of_hours(rolling, value))
             return keep(rolling, ADDED_AS_IS, table_column(rolling, value->arguments[0]));
-        return !strstr(value->sql, "random") && arguments_fit(rolling, value, 0);
+        return !value_is_drawn(value) && arguments_fit(rolling, value, 0);
     case BOUND_AND:
     case BOUND_OR:
     case BOUND_NOT:

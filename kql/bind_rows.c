@@ -156,6 +156,7 @@ struct bound_rows *rows_bare(struct binder *binder, const struct catalog_table *
     for (size_t i = 0; i < table->count; i++) {
         rows->columns[i] = column_new(binder, table->columns[i].name, table->columns[i].type);
         rows->columns[i]->storage = table->columns[i].storage;
+        rows->columns[i]->empty = table->columns[i].empty;
         if (table->columns[i].parsed_sql.bytes) {
             rows->columns[i]->parsed = column_new(binder, TEXT("parsed"), TYPE_DYNAMIC);
             rows->columns[i]->parsed->storage = KQL_JSONB;

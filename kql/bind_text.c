@@ -210,35 +210,22 @@ static bool is_within(struct text whole, struct text part)
     return false;
 }
 
-/* The table that the column is of, and how it is called there; NULL: it is of none. */
-static const struct catalog_table *table_of(const struct bound_rows *rows, const struct bound_column *column, const struct catalog_column **out)
-{
-    while (rows->kind == ROWS_EXTEND || rows->kind == ROWS_FILTER)
-        rows = rows->input;
-    for (unsigned i = 0; rows->kind == ROWS_TABLE && i < rows->count; i++)
-        if (rows->columns[i]->id == column->id) {
-            *out = &rows->table->columns[i];
-            return rows->table;
-        }
-    return NULL;
-}
-
 /* Whether the text may be part of what the column has; of some the few values are known. */
 static bool column_may_have(const struct binder *binder, const struct bound_rows *rows, const struct bound_column *column, struct text term)
 {
     const struct kql_options *options = binder->options;
-    const struct catalog_column *own = NULL;
-    const struct catalog_table *table = table_of(rows, column, &own);
+    const struct bound_rows *table = NULL;
+    const struct bound_column *own = rows_table_column(rows, column, &table);
     bool found = false;
 
     if (is_written_in_digits(column->type))
         return !text_is_no_number(term);
     if (column->type == TYPE_BOOL)
         return is_within(TEXT("true"), term) || is_within(TEXT("false"), term);
-    if (!table)
+    if (!own)
         return true;
     if (text_equal(own->name, TEXT("Type")))
-        return is_within(table->name, term);
+        return is_within(table->table->name, term);
     if (!text_equal(own->name, TEXT("TenantId")) || !options->workspace_count)
         return !own->empty;
     for (unsigned i = 0; i < options->workspace_count; i++)

@@ -116,36 +116,20 @@ static void count_distinct(struct binder *binder, struct bound_rows *group)
 /* The time of a table's rows, as it lies there. */
 static bool is_time_of_table(const struct bound_rows *rows, const struct bound_column *column)
 {
-    for (; rows->kind == ROWS_EXTEND || rows->kind == ROWS_FILTER; rows = rows->input)
-        for (const struct bound_definition *at = rows->definitions; at; at = at->next)
-            if (at->column->id == column->id) {
-                if (at->value->kind != BOUND_COLUMN)
-                    return false;
-                column = at->value->column;
-            }
-    for (unsigned i = 0; rows->kind == ROWS_TABLE && i < rows->count; i++)
-        if (rows->columns[i]->id == column->id)
-            return rows->columns[i]->storage == KQL_TIMESTAMPTZ && text_equal(rows->columns[i]->name, TEXT("TimeGenerated"));
-    return false;
-}
+    const struct bound_rows *table;
 
-static bool is_drawn(const struct bound_value *value)
-{
-    bool drawn = value->sql && strstr(value->sql, "random") != NULL;
-
-    for (unsigned i = 0; i < value->count && !drawn; i++)
-        drawn = value->arguments[i] && is_drawn(value->arguments[i]);
-    return drawn;
+    column = rows_table_column(rows, column, &table);
+    return column && column->storage == KQL_TIMESTAMPTZ && text_equal(column->name, TEXT("TimeGenerated"));
 }
 
 /* Whether reading them twice gives the same twice. */
 static bool are_steady(const struct bound_rows *rows)
 {
     for (; rows->kind == ROWS_EXTEND || rows->kind == ROWS_FILTER; rows = rows->input) {
-        if (rows->predicate && is_drawn(rows->predicate))
+        if (rows->predicate && value_is_drawn(rows->predicate))
             return false;
         for (const struct bound_definition *at = rows->definitions; at; at = at->next)
-            if (is_drawn(at->value))
+            if (value_is_drawn(at->value))
                 return false;
     }
     return rows->kind == ROWS_TABLE;

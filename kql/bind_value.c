@@ -215,6 +215,15 @@ static struct bound_value *constant_as(struct binder *binder, const struct bound
     return NULL;
 }
 
+bool value_is_drawn(const struct bound_value *value)
+{
+    bool drawn = value->sql && strstr(value->sql, "random") != NULL; /* PostgreSQL's functions are called so */
+
+    for (unsigned i = 0; i < value->count && !drawn; i++)
+        drawn = value->arguments[i] && value_is_drawn(value->arguments[i]);
+    return drawn;
+}
+
 struct bound_value *value_replace_aggregates(struct binder *binder, struct bound_value *value, value_replacer *replace, void *context)
 {
     bool outermost = true; /* no aggregate among the arguments */

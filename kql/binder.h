@@ -94,6 +94,7 @@ struct bound_value *value_convert(struct binder *binder, struct bound_value *val
 bool value_common_type(enum kql_type left, enum kql_type right, enum kql_type *out);
 struct bound_value *value_equal(struct binder *binder, struct bound_value *left, struct bound_value *right,
                                 bool negated, struct kql_place place);
+bool value_is_drawn(const struct bound_value *value); /* each row and each time another, as rand() is */
 /* The same with another in place of each aggregate that it is made of; NULL where `replace` gave NULL, or where it reads
  * columns beside them. */
 typedef struct bound_value *value_replacer(void *context, struct bound_value *aggregate);
@@ -240,6 +241,9 @@ struct bound_rows *rows_hide(struct binder *binder, struct bound_rows *input, st
                              enum kql_type type); /* the same of a name that is not known */
 void rows_alias(struct binder *binder, struct bound_rows *rows, struct text name,
                 const struct bound_column *column); /* another name for it, not shown */
+/* The column of a table that it is, whatever the operators since then called it, and that table; NULL: it is made of something. */
+struct bound_column *rows_table_column(const struct bound_rows *rows, const struct bound_column *column,
+                                       const struct bound_rows **table);
 struct text rows_unique_name(struct binder *binder, const struct bound_rows *rows, struct text name);
 struct scope scope_of(const struct scope *outer, struct bound_rows *rows);
 /* Has `rows` compute it for each of them: what is over rows in order may then stand within another such. */

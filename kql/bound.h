@@ -15,6 +15,7 @@ struct bound_column {
     uint32_t id;
     const struct bound_value *definition; /* what it is made of; NULL: of a table, or not known here */
     struct bound_column *parsed, *words;  /* catalog_column's, beside it in the table; or NULL */
+    bool empty;                           /* of a table: nothing fills it */
 };
 
 struct bound_order {

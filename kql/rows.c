@@ -160,6 +160,24 @@ struct bound_column *rows_column(const struct bound_rows *rows, struct text name
     return NULL;
 }
 
+struct bound_column *rows_table_column(const struct bound_rows *rows, const struct bound_column *column,
+                                       const struct bound_rows **table)
+{
+    for (; rows && (rows->kind == ROWS_EXTEND || rows->kind == ROWS_FILTER || rows->kind == ROWS_LIMIT); rows = rows->input)
+        for (const struct bound_definition *at = rows->definitions; at; at = at->next)
+            if (at->column->id == column->id) {
+                if (at->value->kind != BOUND_COLUMN)
+                    return NULL;
+                column = at->value->column;
+            }
+    for (unsigned i = 0; rows && rows->kind == ROWS_TABLE && i < rows->count; i++)
+        if (rows->columns[i]->id == column->id) {
+            *table = rows;
+            return rows->columns[i];
+        }
+    return NULL;
+}
+
 struct text rows_unique_name(struct binder *binder, const struct bound_rows *rows, struct text name)
 {
     if (!rows_column(rows, name))
