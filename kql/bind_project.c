@@ -88,21 +88,28 @@ struct bound_rows *bind_serialize(struct binder *binder, const struct scope *sco
     return operator->items ? bind_extend(binder, scope, operator, serialized) : serialized;
 }
 
+/* Where what follows a star does not fit, the star takes one byte more; those before it need not change. */
 bool name_matches(struct text name, struct text pattern)
 {
-    size_t star = text_find(pattern, '*');
-    struct text head = {pattern.bytes, star}, rest;
+    size_t at = 0, taken = 0, star = SIZE_MAX, from = 0; /* `star` in the pattern took the name up to `from` */
 
-    if (star >= pattern.count)
-        return text_equal(name, pattern);
-    if (!text_starts(name, head))
-        return false;
-    rest = (struct text){pattern.bytes + star + 1, pattern.count - star - 1};
-    name = (struct text){name.bytes + star, name.count - star};
-    for (size_t skip = 0; skip <= name.count; skip++)
-        if (name_matches((struct text){name.bytes + skip, name.count - skip}, rest))
-            return true;
-    return false;
+    while (at < name.count) {
+        if (taken < pattern.count && pattern.bytes[taken] == '*') {
+            star = taken++;
+            from = at;
+        } else if (taken < pattern.count && pattern.bytes[taken] == name.bytes[at]) {
+            taken++;
+            at++;
+        } else if (star != SIZE_MAX) {
+            taken = star + 1;
+            at = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (taken < pattern.count && pattern.bytes[taken] == '*')
+        taken++;
+    return taken == pattern.count;
 }
 
 struct bound_rows *bind_project(struct binder *binder, const struct scope *scope,

@@ -185,11 +185,22 @@ START_TEST(patterns_that_cannot_mean_the_same_are_refused)
 }
 END_TEST
 
+START_TEST(a_name_with_stars_is_found_in_one_way_or_another_and_soon)
+{
+    expect("Events | project-keep *i*e*", "TimeGenerated:datetime Device:string");
+    expect("Events | project-keep D*, P*t", "Device:string Port:int Details:dynamic");
+    expect("Events | project-away *e*, *o*", "Id:guid");
+    expect("Events | project-keep *e*i*e*, **t", "Device:string Count:long Port:int");
+    refused("union ****************************************************************************************************iT*", "semantic.");
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         columns_are_named_after_what_they_are_made_of, arithmetic_comes_to_the_wider_type,
         operators_show_the_columns_that_kusto_shows,   names_stand_for_values_rows_and_functions,
+        a_name_with_stars_is_found_in_one_way_or_another_and_soon,
         what_is_wrong_is_said_by_code_place_and_name,  patterns_that_cannot_mean_the_same_are_refused,
     };
     const struct check_suite suite = {"kql/bind", tests, sizeof tests / sizeof *tests, setup, teardown, 30};
