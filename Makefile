@@ -21,7 +21,7 @@ archive   = $(BUILD)/lib$(1).a
 objects   = $(patsubst %.c,$(BUILD)/%.o,$(shell find $(1) -name '*.c' 2>/dev/null))
 present   = $(foreach f,$(1),$(if $(wildcard $(f)/*.c),$(call archive,$(f))))
 
-SERVER_LIBS := -lmicrohttpd -lgnutls -lrdkafka -lpq -ljansson -lsodium -lyaml -lz -lzstd -lcurl -lm
+SERVER_LIBS := -lmicrohttpd -lgnutls -lrdkafka -lpq -ljansson -lsodium -lyaml -lpcre2-8 -lz -lzstd -lcurl -lm
 AGENT_LIBS  := -lgnutls
 CHECK_LIBS  := -lcheck -lsubunit -lrt
 
@@ -31,6 +31,7 @@ USES_runtime := runtime
 USES_agent   := agent wire
 USES_ingest  := ingest runtime wire
 USES_kql     := kql runtime wire
+USES_detect  := detect runtime wire
 USES_store   := store detect assess kql runtime wire
 USES_query   := query detect assess kql runtime wire
 USES_forward := forward detect assess kql runtime wire

@@ -86,6 +86,14 @@ const char *cli_value(const struct cli *cli, const char *flag)
     return NULL;
 }
 
+const char *cli_value_at(const struct cli *cli, const char *flag, int i)
+{
+    for (int at = 0; at < cli->given_count; at++)
+        if (strcmp(cli->given[at]->name, flag) == 0 && i-- == 0)
+            return cli->values[at];
+    return NULL;
+}
+
 bool cli_given(const struct cli *cli, const char *flag)
 {
     return cli_value(cli, flag) != NULL;

@@ -55,6 +55,7 @@ struct cli_family {
 int cli_main(const struct cli_family *families, size_t count, int argc, char **argv);
 
 const char *cli_value(const struct cli *cli, const char *flag); /* NULL when it was not given */
+const char *cli_value_at(const struct cli *cli, const char *flag, int i); /* the i-th, of a flag that may be said again; NULL behind the last */
 bool cli_given(const struct cli *cli, const char *flag);
 const char *cli_argument(const struct cli *cli, int position); /* NULL beyond the last */
 /* Reads a flag as a whole number within min..max into `*out`, which keeps its value when the flag is absent. */

@@ -1,0 +1,294 @@
+#include "programs/commands.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <jansson.h>
+
+#include "detect/sigma_match.h"
+#include "detect/sigma_parse.h"
+#include "runtime/buf.h"
+#include "runtime/process.h"
+
+#define FILES_MAX 100000
+#define RULE_BYTES_MAX (4 * 1024 * 1024)
+#define LINE_BYTES_MAX (16 * 1024 * 1024)
+#define FIELDS_MAX 2000 /* of one event */
+#define DEPTH_MAX 20
+#define FOLDERS_OPEN 20
+
+/* Rules that were read, and the one event that they are looking at. */
+struct rules {
+    struct arena arena;
+    const struct sigma_rule **list;
+    struct text *ids;
+    size_t count, room, refused;
+    const char *file;
+};
+
+struct testing {
+    const struct rules *rules;
+    bool json;
+    struct arena arena;
+    struct sigma_field fields[FIELDS_MAX];
+    size_t field_count;
+};
+
+static enum cli_exit run_test(const struct cli *cli);
+
+static const struct cli_flag test_flags[] = {
+    {"rules", "PATH", "A file of rules, or a folder of them with all that lies within; may be said several times."},
+    {"events", "FILE", "Events, a JSON object a line."},
+    {"events-as", "NAMES", "Whose names the events' fields bear: sigma."},
+};
+
+const struct cli_verb rule_verbs[] = {
+    {"rule test", "[PATH...]", "Say which rules match which events, and by which field: a line a match.",
+     "PATHs are more of --rules. A rule's logsource is not compared with the events. A rule that cannot be understood\n"
+     "wholly is refused on stderr, with its file, its id and the reason; the others are tested.",
+     CLI_FLAGS(test_flags), CLI_JSON, 0, FILES_MAX, run_test},
+};
+const size_t rule_verb_count = sizeof rule_verbs / sizeof rule_verbs[0];
+
+/* ---- rules ---- */
+
+static void rule_take(void *context, const struct sigma_rule *rule, struct text id, const char *reason)
+{
+    struct rules *rules = context;
+
+    if (!rule) {
+        fprintf(stderr, "%s: %.*s: %s\n", rules->file, TEXT_ARGS(id.bytes ? id : TEXT("no id")), reason);
+        rules->refused++;
+        return;
+    }
+    if (rules->count == rules->room) {
+        rules->room = 2 * rules->room + 64;
+        rules->list = realloc(rules->list, rules->room * sizeof *rules->list);
+        rules->ids = realloc(rules->ids, rules->room * sizeof *rules->ids);
+        if (!rules->list || !rules->ids)
+            abort();
+    }
+    rules->list[rules->count] = rule;
+    rules->ids[rules->count++] = id;
+}
+
+static enum status file_load(struct rules *rules, const char *path, struct problem *why)
+{
+    struct problem broken;
+    struct buf content;
+
+    buf_init(&content, RULE_BYTES_MAX);
+    enum status status = process_read_file(path, RULE_BYTES_MAX, &content, why);
+    rules->file = path;
+    if (!status && sigma_parse(buf_as_text(&content), &rules->arena, rule_take, rules, &broken)) {
+        fprintf(stderr, "%s: no id: %s\n", path, broken.text);
+        rules->refused++;
+    }
+    buf_done(&content);
+    return status;
+}
+
+static struct {
+    char **paths;
+    size_t count, room;
+} found_files; /* nftw() hands no context on */
+
+static int file_found(const char *path, const struct stat *facts, int kind, struct FTW *walk)
+{
+    struct text name = text_of(path);
+
+    (void)facts;
+    (void)walk;
+    if (kind != FTW_F || !(text_ends(name, TEXT(".yml")) || text_ends(name, TEXT(".yaml"))))
+        return 0;
+    if (found_files.count == found_files.room) {
+        found_files.room = 2 * found_files.room + 256;
+        found_files.paths = realloc(found_files.paths, found_files.room * sizeof *found_files.paths);
+        if (!found_files.paths)
+            abort();
+    }
+    found_files.paths[found_files.count] = strdup(path);
+    return found_files.paths[found_files.count++] ? 0 : -1;
+}
+
+static int path_compare(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+static enum status path_load(struct rules *rules, const char *path, struct problem *why)
+{
+    enum status status = STATUS_OK;
+    struct stat facts;
+
+    if (stat(path, &facts))
+        return problem_set(why, STATUS_REJECT, "there is no %s", path);
+    if (!S_ISDIR(facts.st_mode))
+        return file_load(rules, path, why);
+    if (nftw(path, file_found, FOLDERS_OPEN, FTW_PHYS))
+        return problem_set(why, STATUS_REJECT, "%s cannot be read", path);
+    qsort(found_files.paths, found_files.count, sizeof *found_files.paths, path_compare);
+    for (size_t i = 0; i < found_files.count; i++) {
+        if (!status)
+            status = file_load(rules, found_files.paths[i], why);
+        free(found_files.paths[i]);
+    }
+    free(found_files.paths);
+    memset(&found_files, 0, sizeof found_files);
+    return status;
+}
+
+static enum status rules_load(const struct cli *cli, struct rules *rules, struct problem *why)
+{
+    enum status status = STATUS_OK;
+    const char *path;
+
+    for (int i = 0; !status && (path = cli_value_at(cli, "rules", i)); i++)
+        status = path_load(rules, path, why);
+    for (int i = 0; !status && (path = cli_argument(cli, i)); i++)
+        status = path_load(rules, path, why);
+    if (!status && !rules->count && !rules->refused)
+        return problem_set(why, STATUS_REJECT, "there are no rules: name a file or a folder of .yml files with --rules");
+    return status;
+}
+
+/* ---- events ---- */
+
+static void field_add(struct testing *testing, struct text name, struct text value)
+{
+    if (testing->field_count < FIELDS_MAX)
+        testing->fields[testing->field_count++] = (struct sigma_field){name, value};
+}
+
+/* Members within members go by names with dots between. */
+static void value_flatten(struct testing *testing, struct text name, json_t *value, int depth)
+{
+    const char *key;
+    json_t *part;
+    size_t i;
+
+    if (json_is_object(value) && depth < DEPTH_MAX) {
+        json_object_foreach (value, key, part)
+            value_flatten(testing, name.count ? text_of(arena_format(&testing->arena, "%.*s.%s", TEXT_ARGS(name), key)) : text_of(key),
+                          part, depth + 1);
+    } else if (json_is_array(value) && depth < DEPTH_MAX) {
+        json_array_foreach (value, i, part)
+            value_flatten(testing, name, part, depth + 1);
+    } else if (json_is_string(value)) {
+        field_add(testing, name, (struct text){json_string_value(value), json_string_length(value)});
+    } else if (json_is_integer(value)) {
+        field_add(testing, name, text_of(arena_format(&testing->arena, "%lld", (long long)json_integer_value(value))));
+    } else if (json_is_real(value)) {
+        field_add(testing, name, text_of(arena_format(&testing->arena, "%.17g", json_real_value(value))));
+    } else if (json_is_boolean(value)) {
+        field_add(testing, name, json_is_true(value) ? TEXT("true") : TEXT("false"));
+    } else {
+        field_add(testing, name, TEXT_NONE);
+    }
+}
+
+static void match_print_json(const json_t *event, size_t number, struct text rule, const struct sigma_found *found, size_t count)
+{
+    json_t *id = json_object_get(event, "event_id"), *matched = json_array();
+
+    for (size_t i = 0; i < count; i++) {
+        struct text name = found[i].field ? found[i].field->name : found[i].clause->field.bytes ? found[i].clause->field : TEXT("");
+        json_array_append_new(matched, json_pack("{s:s%,s:s%}", "field", name.bytes, name.count, "clause", found[i].clause->printed.bytes,
+                                                 found[i].clause->printed.count));
+    }
+    json_t *line = json_pack("{s:o,s:s%,s:o}", "event", id ? json_incref(id) : json_integer((json_int_t)number), "rule", rule.bytes,
+                             rule.count, "matched", matched);
+    json_dumpf(line, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(line);
+}
+
+static void match_print(const json_t *event, size_t number, const struct sigma_rule *rule, struct text id,
+                        const struct sigma_found *found, size_t count)
+{
+    json_t *event_id = json_object_get(event, "event_id");
+
+    if (json_is_string(event_id))
+        printf("%s", json_string_value(event_id));
+    else
+        printf("%zu", number);
+    printf("  %.*s  %.*s:", TEXT_ARGS(id), TEXT_ARGS(rule->title));
+    for (size_t i = 0; i < count; i++)
+        printf("%s %.*s", i ? ";" : "", TEXT_ARGS(found[i].clause->printed));
+    putchar('\n');
+}
+
+static void event_test(struct testing *testing, json_t *event, size_t number)
+{
+    struct sigma_found found[SIGMA_FOUND_MAX];
+    size_t count;
+
+    arena_clear(&testing->arena);
+    testing->field_count = 0;
+    value_flatten(testing, TEXT(""), event, 0);
+    const struct sigma_event seen = {testing->fields, testing->field_count};
+    for (size_t i = 0; i < testing->rules->count; i++) {
+        if (!sigma_match(testing->rules->list[i], &seen, found, &count))
+            continue;
+        if (testing->json)
+            match_print_json(event, number, testing->rules->ids[i], found, count);
+        else
+            match_print(event, number, testing->rules->list[i], testing->rules->ids[i], found, count);
+    }
+}
+
+static enum status events_test(struct testing *testing, const char *path, struct problem *why)
+{
+    FILE *file = fopen(path, "re");
+    enum status status = STATUS_OK;
+    size_t number = 0, room = 0;
+    char *line = NULL;
+    ssize_t length;
+
+    if (!file)
+        return problem_set(why, STATUS_REJECT, "%s cannot be read", path);
+    while (!status && (length = getline(&line, &room, file)) >= 0) {
+        json_error_t error;
+        number++;
+        if (text_trim((struct text){line, (size_t)length}).count == 0)
+            continue;
+        json_t *event = (size_t)length > LINE_BYTES_MAX ? NULL : json_loadb(line, (size_t)length, JSON_ALLOW_NUL, &error);
+        if (!json_is_object(event))
+            status = problem_set(why, STATUS_REJECT, "%s, line %zu: an event is a JSON object", path, number);
+        else
+            event_test(testing, event, number);
+        json_decref(event);
+    }
+    free(line);
+    fclose(file);
+    return status;
+}
+
+static enum cli_exit run_test(const struct cli *cli)
+{
+    const char *events = cli_value(cli, "events"), *names = cli_value(cli, "events-as");
+    struct rules rules = {.count = 0};
+    struct testing testing = {.rules = &rules, .json = cli_given(cli, "json")};
+    enum status status = STATUS_OK;
+    struct problem why;
+
+    arena_init(&rules.arena);
+    arena_init(&testing.arena);
+    if (!events)
+        status = problem_set(&why, STATUS_REJECT, "which events? --events FILE says it");
+    else if (!names || strcmp(names, "sigma") != 0)
+        status = problem_set(&why, STATUS_REJECT, "only events with Sigma's names can be tested yet: --events-as sigma");
+    if (!status)
+        status = rules_load(cli, &rules, &why);
+    if (!status)
+        status = events_test(&testing, events, &why);
+    for (size_t i = 0; i < rules.count; i++)
+        sigma_rule_done(rules.list[i]);
+    free(rules.list);
+    free(rules.ids);
+    arena_done(&testing.arena);
+    arena_done(&rules.arena);
+    return cli_end(status, &why);
+}

@@ -1,0 +1,266 @@
+#include <string.h>
+
+#include "detect/sigma_match.h"
+#include "detect/sigma_parse.h"
+#include "tests/support/check_main.h"
+
+/* What Sigma's rules mean, by the specification 2.1: values, modifiers, conditions; and what is refused, with which words. */
+#define FIELDS_MAX 20
+
+static struct arena arena;
+
+static void setup(void)
+{
+    arena_init(&arena);
+}
+
+static void teardown(void)
+{
+    arena_done(&arena);
+}
+
+struct taken {
+    const struct sigma_rule *rules[8];
+    const char *reasons[8];
+    size_t count, refused;
+};
+
+static void take(void *context, const struct sigma_rule *rule, struct text id, const char *reason)
+{
+    struct taken *taken = context;
+
+    (void)id;
+    if (rule)
+        taken->rules[taken->count++] = rule;
+    else
+        taken->reasons[taken->refused++] = arena_string(&arena, text_of(reason));
+}
+
+static const char *rule_of(const char *detection)
+{
+    return arena_format(&arena, "title: t\nid: i\nlogsource:\n  product: linux\ndetection:\n%s", detection);
+}
+
+static struct taken rules_of(const char *yaml)
+{
+    struct taken taken = {.count = 0};
+    struct problem why;
+
+    ck_assert_msg(sigma_parse(text_of(yaml), &arena, take, &taken, &why) == STATUS_OK, "%s\n%s", why.text, yaml);
+    return taken;
+}
+
+/* "Name=value;Other=value"; a name alone is null. */
+static struct sigma_event event_of(const char *said)
+{
+    struct sigma_field *fields = ARENA_ARRAY(&arena, struct sigma_field, FIELDS_MAX);
+    struct text rest = text_of(said), pair;
+    size_t count = 0;
+
+    while (rest.bytes && rest.count && count < FIELDS_MAX) {
+        rest = text_cut(rest, ';', &pair);
+        fields[count].value = text_cut(pair, '=', &fields[count].name);
+        count++;
+    }
+    return (struct sigma_event){fields, count};
+}
+
+static void expect(const char *detection, const char *said, bool matches)
+{
+    struct taken taken = rules_of(rule_of(detection));
+    const struct sigma_event event = event_of(said);
+
+    ck_assert_msg(taken.count == 1, "%s\nrefused: %s", detection, taken.refused ? taken.reasons[0] : "");
+    ck_assert_msg(sigma_match(taken.rules[0], &event, NULL, NULL) == matches, "%s\n%s %s", detection, matches ? "does not match" : "matches", said);
+    sigma_rule_done(taken.rules[0]);
+}
+
+/* One field's item against several values: those that match stand before NULL, those that do not behind it. */
+static void values(const char *item, const char *const *said)
+{
+    const char *detection = arena_format(&arena, "  s:\n    %s\n  condition: s", item);
+    bool matches = true;
+
+    for (int ended = 0; ended < 2; said++) {
+        if (!*said) {
+            ended++;
+            matches = false;
+            continue;
+        }
+        expect(detection, *said, matches);
+    }
+}
+#define VALUES(...) (const char *const[]){__VA_ARGS__, NULL}
+
+static void refused(const char *detection, const char *reason)
+{
+    struct taken taken = rules_of(rule_of(detection));
+
+    ck_assert_msg(taken.count == 0 && taken.refused == 1 && strstr(taken.reasons[0], reason), "%s\nsays %s\nand not %s", detection,
+                  taken.refused ? taken.reasons[0] : "nothing", reason);
+}
+
+START_TEST(values_are_patterns_without_case)
+{
+    values("F: 'Ab'", VALUES("F=ab", "F=AB", "X=1;F=aB", NULL, "F=abc", "F=", "F", "G=ab", "f=ab"));
+    values("F: 'a*c'", VALUES("F=ac", "F=aXXc", NULL, "F=acd", "F=xac"));
+    values("F: 'a?c'", VALUES("F=abc", "F=a\u00e9c", NULL, "F=ac", "F=abbc"));
+    values("F: '*'", VALUES("F=x", "F=", NULL, "F", "G=x"));
+    values("F: 'a\\*c'", VALUES("F=a*c", NULL, "F=abc"));
+    values("F: 'a\\\\*c'", VALUES("F=a\\c", "F=a\\xxc", NULL, "F=axc"));
+    values("F: 'a\\b\\\\c'", VALUES("F=a\\b\\c", NULL, "F=abc"));
+    values("F: '*a*b*c*'", VALUES("F=abc", "F=xaybzcw", NULL, "F=acb"));
+    values("F: ''", VALUES("F=", NULL, "F=x", "F", "G=x"));
+    values("F: null", VALUES("F", "G=x", NULL, "F=", "F=x"));
+    values("F: 10", VALUES("F=10", "F=10.0", NULL, "F=100", "F=x10", "F=0x0a"));
+    values("F: '10'", VALUES("F=10", NULL, "F=10.0"));
+    values("F: true", VALUES("F=true", "F=True", NULL, "F=1"));
+    values("F: [a, 'b*']", VALUES("F=A", "F=bcd", "F=x;F=a", NULL, "F=c"));
+}
+END_TEST
+
+START_TEST(modifiers_change_what_values_mean)
+{
+    values("F|contains: bc", VALUES("F=abcd", "F=BC", NULL, "F=b"));
+    values("F|startswith: [ab, cd]", VALUES("F=abx", "F=CD", NULL, "F=xab"));
+    values("F|endswith: '.sh'", VALUES("F=a.SH", NULL, "F=a.sh2"));
+    values("F|contains: 'a*c'", VALUES("F=xabcx", NULL, "F=xcax"));
+    values("F|contains|all: [x, y]", VALUES("F=axby", NULL, "F=ax", "F=y"));
+    values("F|contains|cased: Ab", VALUES("F=xAbx", NULL, "F=xabx"));
+    values("F|neq: a", VALUES("F=b", "G=a", NULL, "F=A"));
+    values("F|exists: true", VALUES("F=", "F", "F=x", NULL, "G=x"));
+    values("F|exists: false", VALUES("G=x", NULL, "F=x"));
+    values("F|re: '^a.c$'", VALUES("F=abc", NULL, "F=aBcd", "F=ABC"));
+    values("F|re|i: 'b+'", VALUES("F=xBBx", NULL, "F=x"));
+    values("F|cidr: 10.1.0.0/18", VALUES("F=10.1.63.255", NULL, "F=10.1.64.0", "F=x", "F=::1"));
+    values("F|cidr: ['2001:db8::/33', '192.0.2.1/32']", VALUES("F=2001:db8:7fff::1", "F=192.0.2.1", NULL, "F=2001:db8:8000::1", "F=192.0.2.2"));
+    values("F|gt: 5", VALUES("F=6", "F=5.5", NULL, "F=5", "F=x", "F="));
+    values("F|gte: 5", VALUES("F=5", NULL, "F=4.9"));
+    values("F|lt: -1", VALUES("F=-2", NULL, "F=-1"));
+    values("F|lte: 1.5", VALUES("F=1.5", NULL, "F=2"));
+    values("F|base64: 'foo'", VALUES("F=Zm9v", NULL, "F=foo"));
+    values("F|base64offset|contains: 'foobar'", VALUES("F=Zm9vYmFy", "F=IGZvb2Jhcg==", "F=ICBmb29iYXI=", NULL, "F=foobar"));
+    values("F|wide|base64offset|contains: 'ping'", VALUES("F=cABpAG4AZwA=", NULL, "F=cGluZw=="));
+    values("F|contains|windash: ' -c '", VALUES("F=x -c y", "F=x /c y", "F=x \u2014c y", NULL, "F=x c y", "F=x -cc y"));
+    values("F|windash|contains: '-a -b'", VALUES("F=-a -b", "F=/a /b", "F=-a /b", NULL, "F=-a"));
+    values("F|fieldref: G", VALUES("F=a;G=A", NULL, "F=a;G=b", "F=a"));
+    values("F|hour: 10", VALUES("F=2026-01-31T10:20:30Z", NULL, "F=2026-01-31T11:20:30Z", "F=10"));
+    values("F|week|gte: 5", VALUES("F=2026-01-31", NULL, "F=2026-01-18"));
+}
+END_TEST
+
+START_TEST(maps_are_all_lists_are_any)
+{
+    expect("  s:\n    A: 1\n    B: 2\n  condition: s", "A=1;B=2", true);
+    expect("  s:\n    A: 1\n    B: 2\n  condition: s", "A=1;B=3", false);
+    expect("  s:\n    - A: 1\n    - B: 2\n      C: 3\n  condition: s", "B=2;C=3", true);
+    expect("  s:\n    - A: 1\n    - B: 2\n      C: 3\n  condition: s", "B=2", false);
+    expect("  s:\n    - evil\n    - 'x -n'\n  condition: s", "A=1;B=is EVIL", true);
+    expect("  s:\n    '|all':\n      - evil\n      - bad\n  condition: s", "A=evil;B=bad", true);
+    expect("  s:\n    '|all':\n      - evil\n      - bad\n  condition: s", "A=evil", false);
+}
+END_TEST
+
+START_TEST(conditions_have_their_order)
+{
+#define THREE "  a:\n    A: 1\n  b:\n    B: 1\n  _c:\n    C: 1\n  condition: "
+    expect(THREE "a or b and _c", "A=1", true);
+    expect(THREE "(a or b) and _c", "A=1", false);
+    expect(THREE "a and not b", "A=1", true);
+    expect(THREE "not (a or b)", "C=1", true);
+    expect(THREE "not a or b", "A=1;B=1", true);
+    expect(THREE "1 of them", "C=1", false);
+    expect(THREE "all of them", "A=1;B=1", true);
+    expect(THREE "1 of _*", "C=1", true);
+    expect(THREE "all of a* AND b", "A=1;B=1", true);
+    expect(THREE "\n    - a\n    - b", "B=1", true);
+    refused(THREE "a and", "ends too early");
+    refused(THREE "(a or b", ") is lacking");
+    refused(THREE "a b", "goes on with b");
+    refused(THREE "nobody", "names nobody");
+    refused(THREE "1 of x*", "names x*");
+    refused(THREE "a | count() > 5", "correlation");
+}
+END_TEST
+
+START_TEST(what_is_not_understood_is_refused_with_the_reason)
+{
+    refused("  s:\n    F|nonsense: x\n  condition: s", "no modifier nonsense");
+    refused("  s:\n    F|expand: '%x%'\n  condition: s", "placeholders");
+    refused("  s:\n    F|re: '('\n  condition: s", "regular expression");
+    refused("  s:\n    F|cidr: 300.1.1.1/8\n  condition: s", "no network");
+    refused("  s:\n    F|cidr: 10.0.0.0/33\n  condition: s", "no network");
+    refused("  s:\n    F|gt: x\n  condition: s", "a number is wanted");
+    refused("  s:\n    F|exists: maybe\n  condition: s", "true or false");
+    refused("  s:\n    F|contains|all: x\n  condition: s", "all of one value");
+    refused("  s:\n    F|base64: 'a*'\n  condition: s", "stars");
+    refused("  s:\n    F: {}\n  condition: s", "neither a value nor a list");
+    refused("  s:\n    F: []\n  condition: s", "empty list");
+    refused("  s: {}\n  condition: s", "empty");
+    refused("  s:\n    F: x\n", "no condition");
+    refused("  s:\n    F: x\n  timeframe: 5m\n  condition: s", "correlation");
+    ck_assert_ptr_nonnull(strstr(rules_of("title: x\nlogsource: {product: a}\n").reasons[0], "no detection"));
+    ck_assert_ptr_nonnull(strstr(rules_of("title: x\ndetection: {s: {a: 1}, condition: s}\n").reasons[0], "no logsource"));
+    ck_assert_ptr_nonnull(strstr(rules_of("- a\n- b\n").reasons[0], "no rule"));
+    ck_assert_ptr_nonnull(strstr(rules_of("title: x\ncorrelation: {type: event_count}\n").reasons[0], "correlation"));
+}
+END_TEST
+
+START_TEST(documents_stand_for_themselves)
+{
+    struct taken taken = rules_of(arena_format(&arena, "%s\n---\ntitle: y\n---\n%s", rule_of("  s:\n    A: 1\n  condition: s"),
+                                           rule_of("  s:\n    A: 2\n  condition: s")));
+    struct problem why;
+
+    ck_assert_uint_eq(taken.count, 2);
+    ck_assert_uint_eq(taken.refused, 1);
+    ck_assert_int_eq(sigma_parse(TEXT("title: [\n"), &arena, take, &taken, &why), STATUS_REJECT);
+    ck_assert_ptr_nonnull(strstr(why.text, "line"));
+}
+END_TEST
+
+/* An alias may stand for a list of aliases, and so on; an expression may try all ways. */
+START_TEST(rules_that_are_built_to_blow_up_are_bounded)
+{
+    char *yaml = arena_string(&arena, text_of("  a0: &a0 [{A: 1}, {A: 2}]\n"));
+
+    for (int i = 1; i < 40; i++)
+        yaml = arena_format(&arena, "%s  a%d: &a%d [*a%d, *a%d, *a%d]\n", yaml, i, i, i - 1, i - 1, i - 1);
+    refused(arena_format(&arena, "%s  condition: a0", yaml), "more than");
+    expect("  s:\n    F|re: '^(a+)+$'\n  condition: s", "F=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", false);
+    expect("  s:\n    F|re: '(x+x+)+y'\n  condition: s", "F=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", false);
+    expect("  s:\n    F: '*a*a*a*a*a*a*a*a*a*a*a*a*b'\n  condition: s", "F=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false);
+    refused("  s:\n    F|windash: '-a -b -c -d -e -f -g -h'\n  condition: s", "variants");
+}
+END_TEST
+
+START_TEST(what_matched_is_told)
+{
+    struct taken taken = rules_of(rule_of("  s:\n    A|contains: [x, y]\n    B: 1\n  f:\n    C: 1\n  condition: s and not f"));
+    const struct sigma_event event = event_of("B=1;A=xyz");
+    struct sigma_found found[SIGMA_FOUND_MAX];
+    size_t count = 0;
+
+    ck_assert(sigma_match(taken.rules[0], &event, found, &count));
+    ck_assert_uint_eq(count, 2);
+    ck_assert(text_equal(found[0].field->name, TEXT("A")) && text_equal(found[0].clause->printed, TEXT("A contains 'x'")));
+    ck_assert(text_equal(found[1].field->name, TEXT("B")) && text_equal(found[1].clause->printed, TEXT("B is '1'")));
+    sigma_rule_done(taken.rules[0]);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        values_are_patterns_without_case,
+        modifiers_change_what_values_mean,
+        maps_are_all_lists_are_any,
+        conditions_have_their_order,
+        what_is_not_understood_is_refused_with_the_reason,
+        documents_stand_for_themselves,
+        rules_that_are_built_to_blow_up_are_bounded,
+        what_matched_is_told,
+    };
+    const struct check_suite suite = {"detect/sigma", tests, sizeof tests / sizeof *tests, setup, teardown, 60};
+    return check_main(&suite);
+}
