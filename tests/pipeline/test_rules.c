@@ -9,7 +9,7 @@
 #include "tests/support/keeper.h"
 #include "tests/support/program.h"
 
-/* Rules tried offline by the command, as people and scripts do it. */
+/* Rules and feeds tried offline by the commands, as people and scripts do it. */
 #define SIGMA "../shared/data/sigma"
 #define TIME_LIMIT_S 120
 
@@ -39,9 +39,9 @@ static const char *file(const char *name, const char *content)
     return path;
 }
 
-static int rule_test(const char *const *arguments)
+static int picket(const char *noun, const char *verb, const char *const *arguments)
 {
-    const char *all[16] = {"rule", "test"};
+    const char *all[16] = {noun, verb};
 
     for (size_t i = 0; arguments[i]; i++)
         all[i + 2] = arguments[i];
@@ -49,6 +49,11 @@ static int rule_test(const char *const *arguments)
     int code = program_run("picket", all, NULL, &output);
     buf_byte(&output, '\0');
     return code;
+}
+
+static int rule_test(const char *const *arguments)
+{
+    return picket("rule", "test", arguments);
 }
 
 static const char shell[] = "title: A shell of the web server\nid: 11111111-1111-4111-8111-111111111111\nlogsource:\n  category: process_creation\n"
@@ -107,6 +112,32 @@ START_TEST(what_is_asked_wrong_is_said)
 }
 END_TEST
 
+START_TEST(observations_are_told_which_feed_lists_them)
+{
+    const char *list = file("list.txt", "192.0.2.1:80\nbad.example\n!nothing\njust words\n"),
+               *misp = file("misp.json", "{\"Event\":{\"Attribute\":[{\"type\":\"domain\",\"value\":\"www.bad.example\"}]}}"),
+               *said = file("seen.ndjson", "{\"id\":\"a\",\"kind\":\"domain\",\"value\":\"WWW.Bad.example.\"}\n{\"id\":2,\"kind\":\"ip_port\",\"value\":\"192.0.2.1:80\"}\n"
+                                          "{\"id\":3,\"kind\":\"ip\",\"value\":\"192.0.2.1\"}\n"),
+               *odd = file("odd.ndjson", "{\"id\":1,\"kind\":\"ip\",\"value\":\"192.0.2.1\"}\n{\"id\":2,\"kind\":\"smell\",\"value\":\"x\"}\n");
+
+    ck_assert_int_eq(picket("feed", "match", (const char *const[]){"--feed", list, "--feed", misp, "--observations", said, "--json", NULL}), 0);
+    char wanted[2000];
+    snprintf(wanted, sizeof wanted,
+             "{\"id\":\"a\",\"match\":true,\"indicators\":[{\"feed\":\"%s\",\"value\":\"www.bad.example\"},{\"feed\":\"%s\",\"value\":\"bad.example\"}]}\n"
+             "{\"id\":2,\"match\":true,\"indicators\":[{\"feed\":\"%s\",\"value\":\"192.0.2.1:80\"}]}\n"
+             "{\"id\":3,\"match\":false,\"indicators\":[]}\n",
+             misp, list, list);
+    ck_assert_msg(strstr(output.bytes, wanted) != NULL, "%s", output.bytes);
+    ck_assert_ptr_nonnull(strstr(output.bytes, "2 indicators; 1 entries are none of the kinds"));
+    ck_assert_int_eq(picket("feed", "match", (const char *const[]){"--feed", list, "--observations", odd, NULL}), 2);
+    ck_assert_ptr_nonnull(strstr(output.bytes, "line 2: there is no kind smell"));
+    ck_assert_int_eq(picket("feed", "match", (const char *const[]){"--feed", list, "--format", "parchment", "--observations", odd, NULL}), 2);
+    ck_assert_ptr_nonnull(strstr(output.bytes, "there is no format parchment"));
+    ck_assert_int_eq(picket("feed", "match", (const char *const[]){"--observations", odd, NULL}), 2);
+    ck_assert_ptr_nonnull(strstr(output.bytes, "which feed?"));
+}
+END_TEST
+
 START_TEST(known_answers_are_met)
 {
     char python[512], script[512], picket[512];
@@ -130,6 +161,7 @@ int main(void)
         each_match_is_a_line_that_says_why,
         folders_are_read_to_their_last_file_and_refusals_told,
         what_is_asked_wrong_is_said,
+        observations_are_told_which_feed_lists_them,
         known_answers_are_met,
     };
     const struct check_suite suite = {"rules", tests, sizeof tests / sizeof *tests, setup, teardown, TIME_LIMIT_S};
