@@ -12,6 +12,7 @@ run bench_bare_http
 run bench_roster
 run bench_kql
 run bench_questions
+run bench_detect
 run bench_ingest
 run bench_mqtt
 run bench_pipeline

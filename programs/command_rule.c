@@ -7,8 +7,8 @@
 
 #include <jansson.h>
 
-#include "detect/sigma_match.h"
 #include "detect/sigma_parse.h"
+#include "detect/sigma_set.h"
 #include "runtime/buf.h"
 #include "runtime/process.h"
 
@@ -30,7 +30,11 @@ struct rules {
 
 struct testing {
     const struct rules *rules;
+    struct sigma_set *set;
+    struct sigma_scratch *scratch;
     bool json;
+    const json_t *event; /* the one that is looked at, and its line */
+    size_t number;
     struct arena arena;
     struct sigma_field fields[FIELDS_MAX];
     size_t field_count;
@@ -220,23 +224,26 @@ static void match_print(const json_t *event, size_t number, const struct sigma_r
     putchar('\n');
 }
 
+static void matched(void *context, size_t rule, const struct sigma_found *found, size_t count)
+{
+    const struct testing *testing = context;
+    const struct rules *rules = testing->rules;
+
+    if (testing->json)
+        match_print_json(testing->event, testing->number, rules->ids[rule], found, count);
+    else
+        match_print(testing->event, testing->number, rules->list[rule], rules->ids[rule], found, count);
+}
+
 static void event_test(struct testing *testing, json_t *event, size_t number)
 {
-    struct sigma_found found[SIGMA_FOUND_MAX];
-    size_t count;
-
     arena_clear(&testing->arena);
     testing->field_count = 0;
+    testing->event = event;
+    testing->number = number;
     value_flatten(testing, TEXT(""), event, 0);
     const struct sigma_event seen = {testing->fields, testing->field_count};
-    for (size_t i = 0; i < testing->rules->count; i++) {
-        if (!sigma_match(testing->rules->list[i], &seen, found, &count))
-            continue;
-        if (testing->json)
-            match_print_json(event, number, testing->rules->ids[i], found, count);
-        else
-            match_print(event, number, testing->rules->list[i], testing->rules->ids[i], found, count);
-    }
+    sigma_set_match(testing->set, testing->scratch, &seen, matched, testing);
 }
 
 static enum status events_test(struct testing *testing, const char *path, struct problem *why)
@@ -282,8 +289,13 @@ static enum cli_exit run_test(const struct cli *cli)
         status = problem_set(&why, STATUS_REJECT, "only events with Sigma's names can be tested yet: --events-as sigma");
     if (!status)
         status = rules_load(cli, &rules, &why);
-    if (!status)
+    if (!status) {
+        testing.set = sigma_set_new(rules.list, rules.count);
+        testing.scratch = sigma_scratch_new(testing.set);
         status = events_test(&testing, events, &why);
+        sigma_scratch_free(testing.scratch);
+        sigma_set_free(testing.set);
+    }
     for (size_t i = 0; i < rules.count; i++)
         sigma_rule_done(rules.list[i]);
     free(rules.list);

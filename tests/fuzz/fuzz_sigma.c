@@ -1,13 +1,21 @@
-#include "detect/sigma_match.h"
 #include "detect/sigma_parse.h"
+#include "detect/sigma_set.h"
 
-/* Whatever stands in a file of rules: each is understood or refused with a reason, and can be tried on any event. Behind the
- * first 0 byte stand the values of the event's fields, a line each. */
+/* Whatever stands in a file of rules: each is understood or refused with a reason, and can be tried on any event, where a set says
+ * the same as the rule by itself. Behind the first 0 byte stand the values of the event's fields, a line each. */
 #define FIELDS_MAX 16
 
 struct trial {
     struct sigma_event event;
 };
+
+static void together(void *context, size_t rule, const struct sigma_found *found, size_t count)
+{
+    (void)rule;
+    (void)found;
+    (void)count;
+    *(bool *)context = true;
+}
 
 static void try(void *context, const struct sigma_rule *rule, struct text id, const char *reason)
 {
@@ -21,8 +29,14 @@ static void try(void *context, const struct sigma_rule *rule, struct text id, co
             __builtin_trap();
         return;
     }
-    if (sigma_match(rule, &trial->event, found, &count) && count > SIGMA_FOUND_MAX)
+    struct sigma_set *set = sigma_set_new(&rule, 1);
+    struct sigma_scratch *scratch = sigma_scratch_new(set);
+    bool apart = sigma_match(rule, &trial->event, found, &count), matched = false;
+    sigma_set_match(set, scratch, &trial->event, together, &matched);
+    if (count > SIGMA_FOUND_MAX || matched != apart)
         __builtin_trap();
+    sigma_scratch_free(scratch);
+    sigma_set_free(set);
     sigma_rule_done(rule);
 }
 

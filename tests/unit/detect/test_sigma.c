@@ -1,7 +1,10 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "detect/sigma_match.h"
+#include "detect/needles.h"
 #include "detect/sigma_parse.h"
+#include "detect/sigma_set.h"
 #include "tests/support/check_main.h"
 
 /* What Sigma's rules mean, by the specification 2.1: values, modifiers, conditions; and what is refused, with which words. */
@@ -249,6 +252,129 @@ START_TEST(what_matched_is_told)
 }
 END_TEST
 
+/* ---- many at once ---- */
+
+static uint32_t dice_state;
+
+static unsigned dice(unsigned sides)
+{
+    dice_state = dice_state * 1664525 + 1013904223; /* Numerical Recipes */
+    return (dice_state >> 8) % sides;
+}
+
+/* Words of a few letters, so that they overlap and lie within each other. */
+static struct text word(unsigned letters, unsigned most)
+{
+    char *text = ARENA_ARRAY(&arena, char, most + 1);
+    size_t count = 1 + dice(most);
+
+    for (size_t i = 0; i < count; i++)
+        text[i] = (char)((dice(4) ? 'a' : 'A') + (char)dice(letters));
+    return (struct text){text, count};
+}
+
+struct ends {
+    unsigned times[400];
+};
+
+static void ended(void *context, uint32_t needle)
+{
+    ((struct ends *)context)->times[needle]++;
+}
+
+START_TEST(needles_are_found_wherever_they_end)
+{
+    for (unsigned round = 0; round < 60; round++) {
+        struct needles *needles = needles_new();
+        struct text texts[400];
+        size_t count = 0;
+        dice_state = round;
+        for (unsigned i = 0, wanted = 1 + dice(300); i < wanted; i++) {
+            struct text text = word(2 + round % 5, 1 + round % 9);
+            if (needles_add(needles, text) == count)
+                texts[count++] = text;
+        }
+        ck_assert_uint_eq(needles_count(needles), count);
+        needles_build(needles);
+        for (unsigned i = 0; i < 20; i++) {
+            struct text value = word(3 + round % 5, 120);
+            struct ends found = {{0}};
+            needles_scan(needles, value, ended, &found);
+            for (size_t k = 0; k < count; k++) {
+                unsigned times = 0;
+                for (size_t at = 0; at + texts[k].count <= value.count; at++)
+                    times += text_equal_nocase((struct text){value.bytes + at, texts[k].count}, texts[k]);
+                ck_assert_msg(found.times[k] == times, "%.*s in %.*s: %u and not %u", TEXT_ARGS(texts[k]), TEXT_ARGS(value), found.times[k], times);
+            }
+        }
+        needles_free(needles);
+    }
+}
+END_TEST
+
+static void tell(void *context, size_t rule, const struct sigma_found *found, size_t count)
+{
+    const char **said = context;
+
+    *said = arena_format(&arena, "%s%zu(%zu%s) ", *said, rule, count, count && found[0].field ? "f" : "");
+}
+
+/* The set passes rules over that cannot match; what is left has to be what each rule by itself says. */
+START_TEST(a_set_says_what_each_rule_says)
+{
+    static const char *const detections[] = {
+        "  s:\n    A: aba\n  condition: s",
+        "  s:\n    A|contains: [abc, bca]\n    B|endswith: cab\n  condition: s",
+        "  s:\n    A|contains|all: [abb, bac]\n  f:\n    B|contains: aa\n  condition: s and not f",
+        "  s:\n    A: 'ab*cb?a*'\n  condition: s",
+        "  s:\n    A|contains: a\n  condition: s",
+        "  s:\n    A|re: 'a[bc]+a'\n    B|contains: bbb\n  condition: s",
+        "  s:\n    A|re|i: '^abc'\n  condition: s",
+        "  s:\n    A: null\n  condition: s",
+        "  s: [acac, baba]\n  condition: s",
+        "  s:\n    A|contains: cba\n  t:\n    B|startswith: aab\n  u:\n    B: bbc\n  condition: 1 of s or (t and not u)",
+        "  s:\n    A|contains: accc\n  condition: not s",
+        "  s:\n    A|cased|contains: ABA\n  condition: s",
+        "  s:\n    A|fieldref: B\n  condition: s",
+        "  s:\n    - A|startswith: caa\n    - B|exists: false\n  condition: s",
+        "  s:\n    A|contains: [aaaa, a]\n    B|contains: [cccc, bbbb]\n  condition: s",
+    };
+    enum { COUNT = sizeof detections / sizeof *detections };
+    const struct sigma_rule *rules[COUNT];
+    unsigned matches = 0;
+
+    for (size_t i = 0; i < COUNT; i++) {
+        struct taken taken = rules_of(rule_of(detections[i]));
+        ck_assert_msg(taken.count == 1, "%s: %s", detections[i], taken.refused ? taken.reasons[0] : "");
+        rules[i] = taken.rules[0];
+    }
+    struct sigma_set *set = sigma_set_new(rules, COUNT);
+    struct sigma_scratch *scratch = sigma_scratch_new(set);
+    ck_assert_uint_eq(sigma_set_always(set), 7); /* short texts alone, null, a lone expression, not, fieldref, exists */
+    dice_state = 7;
+    for (unsigned round = 0; round < 3000; round++) {
+        struct sigma_field fields[3] = {{TEXT("A"), word(3, 14)}, {TEXT("B"), word(3, 10)}, {TEXT("A"), word(3, 6)}};
+        const struct sigma_event event = {fields + dice(2), 1 + dice(2)};
+        const char *together = "", *apart = "";
+        sigma_set_match(set, scratch, &event, tell, &together);
+        for (size_t i = 0; i < COUNT; i++) {
+            struct sigma_found found[SIGMA_FOUND_MAX];
+            size_t count;
+            if (sigma_match(rules[i], &event, found, &count)) {
+                tell(&apart, i, found, count);
+                matches++;
+            }
+        }
+        ck_assert_msg(strcmp(together, apart) == 0, "A=%.*s B=%.*s: %s and not %s", TEXT_ARGS(fields[0].value), TEXT_ARGS(fields[1].value), together, apart);
+    }
+    ck_assert_uint_gt(matches, 3000);
+    sigma_scratch_free(scratch);
+    sigma_set_free(set);
+    for (size_t i = 0; i < COUNT; i++)
+        sigma_rule_done(rules[i]);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -260,6 +386,8 @@ int main(void)
         documents_stand_for_themselves,
         rules_that_are_built_to_blow_up_are_bounded,
         what_matched_is_told,
+        needles_are_found_wherever_they_end,
+        a_set_says_what_each_rule_says,
     };
     const struct check_suite suite = {"detect/sigma", tests, sizeof tests / sizeof *tests, setup, teardown, 60};
     return check_main(&suite);
