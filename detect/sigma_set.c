@@ -183,6 +183,11 @@ size_t sigma_set_always(const struct sigma_set *set)
     return set->always_count;
 }
 
+bool sigma_set_tries(const struct sigma_set *set, size_t rule)
+{
+    return set->always[rule];
+}
+
 struct sigma_scratch *sigma_scratch_new(const struct sigma_set *set)
 {
     struct sigma_scratch *scratch = calloc(1, sizeof *scratch);

@@ -20,7 +20,8 @@ void sigma_scratch_free(struct sigma_scratch *take_scratch);
 typedef void sigma_matched(void *context, size_t rule, const struct sigma_found *found, size_t found_count);
 void sigma_set_match(const struct sigma_set *set, struct sigma_scratch *scratch, const struct sigma_event *event, sigma_matched *each, void *context);
 
-/* How many rules are tried on every event, since no text tells them apart. */
+/* How many rules are tried on every event, since no text tells them apart; and whether that one is. */
 size_t sigma_set_always(const struct sigma_set *set);
+bool sigma_set_tries(const struct sigma_set *set, size_t rule);
 
 #endif

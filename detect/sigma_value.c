@@ -186,6 +186,7 @@ static bool encode(struct sigma_item *item, struct text modifier)
         struct text plain = plain_of(&item->values[i]);
         if (!plain.bytes)
             return refuse(item, "%.*s of a value with stars or question marks: %.*s", TEXT_ARGS(modifier), TEXT_ARGS(item->values[i].raw));
+        size_t first = count;
         if (offsets)
             for (size_t offset = 0; offset < 3; offset++)
                 out[count++] = value_plain(item->arena, base64_within(item->arena, plain, offset));
@@ -194,6 +195,8 @@ static bool encode(struct sigma_item *item, struct text modifier)
                                                         ? base64_of(item->arena, plain)
                                                         : utf16_of(item->arena, plain, text_equal(modifier, TEXT("utf16be")),
                                                                    text_equal(modifier, TEXT("utf16"))));
+        for (size_t k = first; k < count; k++)
+            out[k].raw = item->values[i].raw; /* what the rule says is what people are told */
     }
     item->values = out;
     item->count = count;

@@ -24,8 +24,10 @@ struct rules {
     struct arena arena;
     const struct sigma_rule **list;
     struct text *ids;
+    const char **files;
     size_t count, room, refused;
     const char *file;
+    bool lint, json; /* refusals are the answer, and not beside it */
 };
 
 struct testing {
@@ -41,6 +43,7 @@ struct testing {
 };
 
 static enum cli_exit run_test(const struct cli *cli);
+static enum cli_exit run_lint(const struct cli *cli);
 
 static const struct cli_flag test_flags[] = {
     {"rules", "PATH", "A file of rules, or a folder of them with all that lies within; may be said several times."},
@@ -53,17 +56,41 @@ const struct cli_verb rule_verbs[] = {
      "PATHs are more of --rules. A rule's logsource is not compared with the events. A rule that cannot be understood\n"
      "wholly is refused on stderr, with its file, its id and the reason; the others are tested.",
      CLI_FLAGS(test_flags), CLI_JSON, 0, FILES_MAX, run_test},
+    {"rule lint", "PATH...", "Say of each rule whether it is understood, and what about it is costly: a line each.",
+     "A PATH is a file of rules, or a folder of them with all that lies within. Exit 1 when a rule was refused.", CLI_NO_FLAGS, CLI_JSON, 1,
+     FILES_MAX, run_lint},
 };
 const size_t rule_verb_count = sizeof rule_verbs / sizeof rule_verbs[0];
 
 /* ---- rules ---- */
+
+static void lint_print(const struct rules *rules, const char *file, struct text id, const char *reason, bool always)
+{
+    const char *warning = "no text of three letters is demanded: it is tried on every event";
+
+    if (!rules->json) {
+        printf("%s: %.*s: %s\n", file, TEXT_ARGS(id.bytes ? id : TEXT("no id")), reason ? reason : always ? warning : "ok");
+        return;
+    }
+    json_t *line = json_pack("{s:s,s:o,s:b}", "file", file, "rule", id.bytes ? json_stringn(id.bytes, id.count) : json_null(), "ok", !reason);
+    if (reason)
+        json_object_set_new(line, "reason", json_string(reason));
+    if (!reason && always)
+        json_object_set_new(line, "warnings", json_pack("[s]", warning));
+    json_dumpf(line, stdout, JSON_COMPACT);
+    json_decref(line);
+    putchar('\n');
+}
 
 static void rule_take(void *context, const struct sigma_rule *rule, struct text id, const char *reason)
 {
     struct rules *rules = context;
 
     if (!rule) {
-        fprintf(stderr, "%s: %.*s: %s\n", rules->file, TEXT_ARGS(id.bytes ? id : TEXT("no id")), reason);
+        if (rules->lint)
+            lint_print(rules, rules->file, id, reason, false);
+        else
+            fprintf(stderr, "%s: %.*s: %s\n", rules->file, TEXT_ARGS(id.bytes ? id : TEXT("no id")), reason);
         rules->refused++;
         return;
     }
@@ -71,10 +98,12 @@ static void rule_take(void *context, const struct sigma_rule *rule, struct text 
         rules->room = 2 * rules->room + 64;
         rules->list = realloc(rules->list, rules->room * sizeof *rules->list);
         rules->ids = realloc(rules->ids, rules->room * sizeof *rules->ids);
-        if (!rules->list || !rules->ids)
+        rules->files = realloc(rules->files, rules->room * sizeof *rules->files);
+        if (!rules->list || !rules->ids || !rules->files)
             abort();
     }
     rules->list[rules->count] = rule;
+    rules->files[rules->count] = rules->file;
     rules->ids[rules->count++] = id;
 }
 
@@ -85,11 +114,9 @@ static enum status file_load(struct rules *rules, const char *path, struct probl
 
     buf_init(&content, RULE_BYTES_MAX);
     enum status status = process_read_file(path, RULE_BYTES_MAX, &content, why);
-    rules->file = path;
-    if (!status && sigma_parse(buf_as_text(&content), &rules->arena, rule_take, rules, &broken)) {
-        fprintf(stderr, "%s: no id: %s\n", path, broken.text);
-        rules->refused++;
-    }
+    rules->file = arena_string(&rules->arena, text_of(path));
+    if (!status && sigma_parse(buf_as_text(&content), &rules->arena, rule_take, rules, &broken))
+        rule_take(rules, NULL, TEXT_NONE, broken.text);
     buf_done(&content);
     return status;
 }
@@ -144,12 +171,22 @@ static enum status path_load(struct rules *rules, const char *path, struct probl
     return status;
 }
 
+static void rules_done(struct rules *rules)
+{
+    for (size_t i = 0; i < rules->count; i++)
+        sigma_rule_done(rules->list[i]);
+    free(rules->list);
+    free(rules->ids);
+    free(rules->files);
+    arena_done(&rules->arena);
+}
+
 static enum status rules_load(const struct cli *cli, struct rules *rules, struct problem *why)
 {
     enum status status = STATUS_OK;
     const char *path;
 
-    for (int i = 0; !status && (path = cli_value_at(cli, "rules", i)); i++)
+    for (int i = 0; !status && !rules->lint && (path = cli_value_at(cli, "rules", i)); i++)
         status = path_load(rules, path, why);
     for (int i = 0; !status && (path = cli_argument(cli, i)); i++)
         status = path_load(rules, path, why);
@@ -296,11 +333,26 @@ static enum cli_exit run_test(const struct cli *cli)
         sigma_scratch_free(testing.scratch);
         sigma_set_free(testing.set);
     }
-    for (size_t i = 0; i < rules.count; i++)
-        sigma_rule_done(rules.list[i]);
-    free(rules.list);
-    free(rules.ids);
+    rules_done(&rules);
     arena_done(&testing.arena);
-    arena_done(&rules.arena);
     return cli_end(status, &why);
+}
+
+/* ---- lint ---- */
+
+static enum cli_exit run_lint(const struct cli *cli)
+{
+    struct rules rules = {.lint = true, .json = cli_given(cli, "json")};
+    enum status status;
+    struct problem why;
+
+    arena_init(&rules.arena);
+    status = rules_load(cli, &rules, &why);
+    struct sigma_set *set = sigma_set_new(rules.list, rules.count);
+    for (size_t i = 0; i < rules.count; i++)
+        lint_print(&rules, rules.files[i], rules.ids[i], NULL, sigma_set_tries(set, i));
+    sigma_set_free(set);
+    bool refused = rules.refused > 0;
+    rules_done(&rules);
+    return status ? cli_end(status, &why) : refused ? CLI_NO : CLI_DONE;
 }

@@ -97,6 +97,25 @@ START_TEST(folders_are_read_to_their_last_file_and_refusals_told)
 }
 END_TEST
 
+START_TEST(rules_are_told_whether_they_are_understood)
+{
+    char inner[300];
+    snprintf(inner, sizeof inner, "%s/lint", folder);
+    ck_assert_int_eq(mkdir(inner, 0700), 0);
+    file("lint/a.yml", shell);
+    ck_assert_int_eq(picket("rule", "lint", (const char *const[]){inner, NULL}), 0);
+    ck_assert_ptr_nonnull(strstr(output.bytes, "a.yml: 11111111-1111-4111-8111-111111111111: ok\n"));
+    file("lint/b.yml", "title: x\nid: b-1\nlogsource: {}\n");
+    file("lint/c.yml", "title: x\nid: c-1\nlogsource: {}\ndetection:\n  s:\n    A: ab\n  condition: s\n");
+    file("lint/d.yml", "title: [\n");
+    ck_assert_int_eq(picket("rule", "lint", (const char *const[]){inner, "--json", NULL}), 1);
+    ck_assert_ptr_nonnull(strstr(output.bytes, "a.yml\",\"rule\":\"11111111-1111-4111-8111-111111111111\",\"ok\":true}\n"));
+    ck_assert_ptr_nonnull(strstr(output.bytes, "b.yml\",\"rule\":\"b-1\",\"ok\":false,\"reason\":\"there is no detection\"}\n"));
+    ck_assert_ptr_nonnull(strstr(output.bytes, "c.yml\",\"rule\":\"c-1\",\"ok\":true,\"warnings\":[\"no text of three letters"));
+    ck_assert_ptr_nonnull(strstr(output.bytes, "d.yml\",\"rule\":null,\"ok\":false,\"reason\":\"no YAML"));
+}
+END_TEST
+
 START_TEST(what_is_asked_wrong_is_said)
 {
     const char *rules = file("shell.yml", shell), *broken = file("broken.ndjson", "{\"a\":1}\n[1]\n");
@@ -160,6 +179,7 @@ int main(void)
     const TTest *const tests[] = {
         each_match_is_a_line_that_says_why,
         folders_are_read_to_their_last_file_and_refusals_told,
+        rules_are_told_whether_they_are_understood,
         what_is_asked_wrong_is_said,
         observations_are_told_which_feed_lists_them,
         known_answers_are_met,
