@@ -200,6 +200,7 @@ static bool encode(struct sigma_item *item, struct text modifier)
     }
     item->values = out;
     item->count = count;
+    item->encoded = true;
     return true;
 }
 
@@ -225,6 +226,8 @@ static bool windash(struct sigma_item *item)
 
     if (!texts_alone(item, "windash"))
         return false;
+    if (item->encoded)
+        return refuse(item, "windash stands before an encoding, and not behind it");
     for (size_t i = 0; i < item->count; i++) {
         size_t first = count;
         if (count == SIGMA_VALUES_MAX)
@@ -255,7 +258,7 @@ static bool windash(struct sigma_item *item)
 
 static bool test_set(struct sigma_item *item, enum sigma_test test, struct text modifier)
 {
-    if (item->test != SIGMA_EQUAL)
+    if (item->test != SIGMA_EQUAL || item->encoded)
         return refuse(item, "%.*s does not go with what stands before it in %.*s", TEXT_ARGS(modifier), TEXT_ARGS(item->modifiers));
     item->test = test;
     return true;

@@ -26,7 +26,7 @@ struct sigma_item {
     size_t count;
     enum sigma_test test; /* SIGMA_EQUAL: as the values' patterns say */
     enum sigma_part part;
-    bool all, negated, cased, insensitive, multiline, dotall;
+    bool all, negated, cased, insensitive, multiline, dotall, encoded;
     char *reason; /* SIGMA_REASON_SIZE bytes; "" while all is well */
 };
 

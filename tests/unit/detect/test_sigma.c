@@ -197,6 +197,8 @@ START_TEST(what_is_not_understood_is_refused_with_the_reason)
     refused("  s:\n    F|exists: maybe\n  condition: s", "true or false");
     refused("  s:\n    F|contains|all: x\n  condition: s", "all of one value");
     refused("  s:\n    F|base64: 'a*'\n  condition: s", "stars");
+    refused("  s:\n    F|base64|windash: '-a'\n  condition: s", "before an encoding");
+    refused("  s:\n    F|base64|re: 'a'\n  condition: s", "does not go with");
     refused("  s:\n    F: {}\n  condition: s", "neither a value nor a list");
     refused("  s:\n    F: []\n  condition: s", "empty list");
     refused("  s: {}\n  condition: s", "empty");
