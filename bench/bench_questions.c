@@ -23,7 +23,7 @@
 #define DEVICES 1000
 #define DAYS 30
 
-/* The moment that is now for all of them; $1 in SQL. Times in an answer come last in its columns in SQL, as they lie. */
+/* The same question twice, of the moment that is now for both; it is $1 in SQL. */
 struct pair {
     const char *name, *kql, *sql;
     double limit_ms; /* of the compiled one; 0: none */

@@ -14,11 +14,11 @@ struct state {
 struct needles {
     struct state *states; /* 0 is the root */
     size_t count, room;
-    uint32_t *children; /* while it is filled: for each state and byte; then the moves, for each state and class */
+    uint32_t *children; /* while it is filled: states, found by their parent and byte */
     size_t needle_count;
     uint8_t classes[256];
     size_t class_count;
-    uint32_t *moves;
+    uint32_t *moves; /* for each state and class */
 };
 
 static unsigned char small(char byte)

@@ -267,21 +267,6 @@ static bool word_is(const struct condition *condition, const char *word)
     return condition->word.bytes && text_equal_nocase(condition->word, text_of(word));
 }
 
-static bool name_like(struct text name, struct text pattern)
-{
-    struct text head, rest = text_cut(pattern, '*', &head);
-
-    if (!rest.bytes)
-        return text_equal(name, pattern);
-    if (!text_starts(name, head))
-        return false;
-    name = (struct text){name.bytes + head.count, name.count - head.count};
-    for (size_t skip = 0; skip <= name.count; skip++)
-        if (name_like((struct text){name.bytes + skip, name.count - skip}, rest))
-            return true;
-    return false;
-}
-
 /* "1 of them", "all of selection*" */
 static struct sigma_node *quantified(struct condition *condition, bool all)
 {
@@ -296,14 +281,9 @@ static struct sigma_node *quantified(struct condition *condition, bool all)
     if (!condition->word.bytes)
         return refuse(parsing, "the condition ends behind \"of\"");
     bool them = word_is(condition, "them");
-    size_t stars = 0;
-    for (size_t i = 0; i < condition->word.count; i++)
-        stars += condition->word.bytes[i] == '*';
-    if (stars > 8)
-        return refuse(parsing, "%.*s has more than eight stars", TEXT_ARGS(condition->word));
     for (size_t i = 0; i < parsing->detection_count; i++) {
         struct text name = parsing->detections[i].name;
-        if (them ? !text_starts(name, TEXT("_")) : name_like(name, condition->word))
+        if (them ? !text_starts(name, TEXT("_")) : text_like(name, condition->word))
             nodes[count++] = parsing->detections[i].node;
     }
     if (!count)

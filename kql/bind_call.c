@@ -146,7 +146,7 @@ static struct bound_value *argument_as(struct binder *binder, char letter, struc
         enum kql_type type;
     } types[] = {{'b', TYPE_BOOL},    {'i', TYPE_INT},    {'l', TYPE_LONG},     {'r', TYPE_REAL},
                  {'d', TYPE_DECIMAL}, {'s', TYPE_STRING}, {'t', TYPE_DATETIME}, {'p', TYPE_TIMESPAN},
-                 {'g', TYPE_GUID},    {'S', TYPE_STRING}, {'Y', TYPE_DYNAMIC}};
+                 {'g', TYPE_GUID},    {'S', TYPE_STRING}, {'Y', TYPE_DYNAMIC}, {'N', TYPE_DYNAMIC}};
 
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (types[i].letter == letter)
@@ -243,7 +243,7 @@ static unsigned group_number(struct text pattern, struct text name)
     return 0;
 }
 
-/* extract_all()'s groups, which may be called by name, as numbers. */
+/* Groups of the regular expression, which may be called by name, as numbers. */
 static struct bound_value *groups_numbered(struct binder *binder, const struct bound_value *pattern, struct bound_value *wanted)
 {
     unsigned count = 0;
@@ -286,7 +286,7 @@ static struct bound_value *signature_value(struct binder *binder, const struct k
     }
     for (unsigned i = 0; i < count; i++) {
         char letter = letter_at(row->parameters, i, count);
-        if (i == 1 && strcmp(row->parameters, "RYs") == 0 && !(given[i] = groups_numbered(binder, given[0], given[i])))
+        if (letter == 'N' && !(given[i] = groups_numbered(binder, given[i - 1], given[i])))
             return NULL;
         bool whole = letter == 'G' && (given[i + 1]->kind != BOUND_CONSTANT || !given[i + 1]->integer);
         if (!(arguments[i] = argument_as(binder, whole ? 'R' : letter, given[i], common)))

@@ -362,7 +362,7 @@ static bool add_expression(struct union_ *all, const struct scope *scope, const 
     if (name.bytes && text_find(name, '*') < name.count) {
         for (size_t i = 0; i < catalog_tables(binder->catalog); i++) {
             const struct catalog_table *table = catalog_table_at(binder->catalog, i);
-            if (!name_matches(table->name, name) || ++count == 0)
+            if (!text_like(table->name, name) || ++count == 0)
                 continue;
             if (table->empty)
                 add_empty(all, table);

@@ -88,30 +88,6 @@ struct bound_rows *bind_serialize(struct binder *binder, const struct scope *sco
     return operator->items ? bind_extend(binder, scope, operator, serialized) : serialized;
 }
 
-/* Where what follows a star does not fit, the star takes one byte more; those before it need not change. */
-bool name_matches(struct text name, struct text pattern)
-{
-    size_t at = 0, taken = 0, star = SIZE_MAX, from = 0; /* `star` in the pattern took the name up to `from` */
-
-    while (at < name.count) {
-        if (taken < pattern.count && pattern.bytes[taken] == '*') {
-            star = taken++;
-            from = at;
-        } else if (taken < pattern.count && pattern.bytes[taken] == name.bytes[at]) {
-            taken++;
-            at++;
-        } else if (star != SIZE_MAX) {
-            taken = star + 1;
-            at = ++from;
-        } else {
-            return false;
-        }
-    }
-    while (taken < pattern.count && pattern.bytes[taken] == '*')
-        taken++;
-    return taken == pattern.count;
-}
-
 struct bound_rows *bind_project(struct binder *binder, const struct scope *scope,
                                 const struct kql_operator *operator, struct bound_rows * input)
 {
@@ -124,7 +100,7 @@ struct bound_rows *bind_project(struct binder *binder, const struct scope *scope
     for (const struct kql_expression *item = operator->items; item; item = item->next) {
         if (item->kind == KQL_REFERENCE && text_find(item->name.text, '*') < item->name.text.count) {
             for (unsigned i = 0; i < input->count; i++)
-                if (name_matches(input->columns[i]->name, item->name.text))
+                if (text_like(input->columns[i]->name, item->name.text))
                     rows_show(binder, rows, input->columns[i]);
             continue;
         }
@@ -170,7 +146,7 @@ struct bound_rows *bind_print(struct binder *binder, const struct scope *scope,
 static bool said(const struct kql_expression *items, struct text name)
 {
     for (; items; items = items->next)
-        if (name_matches(name, items->name.text))
+        if (text_like(name, items->name.text))
             return true;
     return false;
 }
@@ -329,8 +305,8 @@ static void show_said(struct binder *binder, const struct bound_rows *input,
              other = other->next) /* who is named alone, or before */
             elsewhere |= other != item && text_equal(other->left->name.text, name);
         for (const struct kql_expression *other = item->next; other && wild; other = other->next)
-            elsewhere |= text_equal(pattern, TEXT("*")) && name_matches(name, other->left->name.text);
-        if (elsewhere || !name_matches(name, pattern))
+            elsewhere |= text_equal(pattern, TEXT("*")) && text_like(name, other->left->name.text);
+        if (elsewhere || !text_like(name, pattern))
             continue;
         rows_show(binder, rows, input->columns[i]);
         for (unsigned k = rows->count - 1;

@@ -410,7 +410,7 @@ struct bound_rows *bind_distinct(struct binder *binder, const struct scope *scop
         bool wild = item->kind == KQL_ALL ||
                     (item->kind == KQL_REFERENCE && text_find(item->name.text, '*') < item->name.text.count);
         for (unsigned i = 0; wild && i < input->count; i++) {
-            if (item->kind == KQL_REFERENCE && !name_matches(input->columns[i]->name, item->name.text))
+            if (item->kind == KQL_REFERENCE && !text_like(input->columns[i]->name, item->name.text))
                 continue;
             names[count] = input->columns[i]->name;
             values[count++] = value_of_column(binder, input->columns[i], item->place);

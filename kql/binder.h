@@ -262,7 +262,6 @@ void rows_replace(struct binder *binder, struct bound_rows *rows,
                   struct bound_column *column); /* that of its name, or at the end */
 struct bound_rows *rows_filtered(struct binder *binder, struct bound_rows *input,
                                  struct bound_value *predicate);
-bool name_matches(struct text name, struct text pattern); /* which may have stars */
 
 /* bind_join.c */
 const struct kql_parameter *operator_parameter(const struct kql_operator *operator, const char *name);

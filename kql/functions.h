@@ -9,7 +9,7 @@
  * `parameters`, a letter each: b bool, i int, l long (int too), r real (any number), d decimal, s string, t datetime,
  * p timespan, g guid, y dynamic; a dynamic value fits all of these and is converted. n a number as it is, m numbers brought
  * to one type, c scalars brought to one type, x any scalar as it is, o one that has an order, z one that is not dynamic,
- * S any scalar as its text, Y any scalar as a dynamic, R a constant regular expression, K a constant text;
+ * S any scalar as its text, Y any scalar as a dynamic, R a constant regular expression, N groups of the one before, K a constant text;
  * G one of which the group is wanted that the next argument says, M one that only has to match; T what replaces a match. '?' behind the
  * letter: it may be left out, and so may all that follow; '*': any number of it, at least one; '+' behind two: pairs.
  *

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "detect/feed_read.h"
+#include "programs/json_lines.h"
 #include "runtime/buf.h"
 #include "runtime/process.h"
 
@@ -88,20 +89,27 @@ static bool observe(const struct indicators *set, struct text kind, struct text 
     return true;
 }
 
-static enum status observation_match(const struct indicators *set, json_t *observation, bool as_json, struct problem *why)
+struct matching {
+    const struct indicators *set;
+    bool json;
+};
+
+static enum status observation_match(void *context, json_t *observation, size_t number, struct problem *why)
 {
+    const struct matching *matching = context;
     const json_t *id = json_object_get(observation, "id"), *value = json_object_get(observation, "value");
     const char *kind = json_string_value(json_object_get(observation, "kind"));
 
+    (void)number;
     if (!kind || !json_is_string(value))
         return problem_set(why, STATUS_REJECT, "an observation has \"kind\" and \"value\"");
     json_t *into = json_array();
-    if (!observe(set, text_of(kind), (struct text){json_string_value(value), json_string_length(value)}, into)) {
+    if (!observe(matching->set, text_of(kind), (struct text){json_string_value(value), json_string_length(value)}, into)) {
         json_decref(into);
         return problem_set(why, STATUS_REJECT, "there is no kind %s: ip, ip_port, domain, url, sha256, sha1 and md5 are some", kind);
     }
     bool match = json_array_size(into) > 0;
-    if (as_json) {
+    if (matching->json) {
         json_t *line = json_pack("{s:O?,s:b,s:o}", "id", id, "match", match, "indicators", into);
         json_dumpf(line, stdout, JSON_COMPACT);
         json_decref(line);
@@ -117,47 +125,23 @@ static enum status observation_match(const struct indicators *set, json_t *obser
     return STATUS_OK;
 }
 
-static enum status observations_match(const struct indicators *set, const char *path, bool as_json, struct problem *why)
-{
-    FILE *file = path ? fopen(path, "re") : NULL;
-    enum status status = STATUS_OK;
-    size_t number = 0, room = 0;
-    char *line = NULL;
-    ssize_t length;
-
-    if (!file)
-        return path ? problem_set(why, STATUS_REJECT, "%s cannot be read", path)
-                    : problem_set(why, STATUS_REJECT, "which observations? --observations FILE says it");
-    while (!status && (length = getline(&line, &room, file)) >= 0) {
-        struct problem wrong = {.text = "it is no JSON object"};
-        json_error_t error;
-        number++;
-        if (text_trim((struct text){line, (size_t)length}).count == 0)
-            continue;
-        json_t *observation = json_loadb(line, (size_t)length, 0, &error);
-        if (!json_is_object(observation) || observation_match(set, observation, as_json, &wrong))
-            status = problem_set(why, STATUS_REJECT, "%s, line %zu: %s", path, number, wrong.text);
-        json_decref(observation);
-    }
-    free(line);
-    fclose(file);
-    return status;
-}
-
 static enum cli_exit run_match(const struct cli *cli)
 {
-    const char *word = cli_value(cli, "format");
+    const char *word = cli_value(cli, "format"), *observations = cli_value(cli, "observations");
     struct indicators *set = indicators_new();
     enum feed_format format = FEED_ANY;
     enum status status = STATUS_OK;
+    struct matching matching = {set, cli_given(cli, "json")};
     struct problem why;
 
-    if (word && !feed_format_of(text_of(word), &format))
+    if (!observations)
+        status = problem_set(&why, STATUS_REJECT, "which observations? --observations FILE says it");
+    else if (word && !feed_format_of(text_of(word), &format))
         status = problem_set(&why, STATUS_REJECT, "there is no format %s: auto, list, csv, hosts, adblock, misp and stix are some", word);
     if (!status)
         status = feeds_load(cli, set, format, &why);
     if (!status)
-        status = observations_match(set, cli_value(cli, "observations"), cli_given(cli, "json"), &why);
+        status = json_lines_each(observations, "an observation", observation_match, &matching, &why);
     indicators_free(set);
     return cli_end(status, &why);
 }

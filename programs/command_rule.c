@@ -9,12 +9,12 @@
 
 #include "detect/sigma_parse.h"
 #include "detect/sigma_set.h"
+#include "programs/json_lines.h"
 #include "runtime/buf.h"
 #include "runtime/process.h"
 
 #define FILES_MAX 100000
 #define RULE_BYTES_MAX (4 * 1024 * 1024)
-#define LINE_BYTES_MAX (16 * 1024 * 1024)
 #define FIELDS_MAX 2000 /* of one event */
 #define DEPTH_MAX 20
 #define FOLDERS_OPEN 20
@@ -272,8 +272,11 @@ static void matched(void *context, size_t rule, const struct sigma_found *found,
         match_print(testing->event, testing->number, rules->list[rule], rules->ids[rule], found, count);
 }
 
-static void event_test(struct testing *testing, json_t *event, size_t number)
+static enum status event_test(void *context, json_t *event, size_t number, struct problem *why)
 {
+    struct testing *testing = context;
+
+    (void)why;
     arena_clear(&testing->arena);
     testing->field_count = 0;
     testing->event = event;
@@ -281,33 +284,7 @@ static void event_test(struct testing *testing, json_t *event, size_t number)
     value_flatten(testing, TEXT(""), event, 0);
     const struct sigma_event seen = {testing->fields, testing->field_count};
     sigma_set_match(testing->set, testing->scratch, &seen, matched, testing);
-}
-
-static enum status events_test(struct testing *testing, const char *path, struct problem *why)
-{
-    FILE *file = fopen(path, "re");
-    enum status status = STATUS_OK;
-    size_t number = 0, room = 0;
-    char *line = NULL;
-    ssize_t length;
-
-    if (!file)
-        return problem_set(why, STATUS_REJECT, "%s cannot be read", path);
-    while (!status && (length = getline(&line, &room, file)) >= 0) {
-        json_error_t error;
-        number++;
-        if (text_trim((struct text){line, (size_t)length}).count == 0)
-            continue;
-        json_t *event = (size_t)length > LINE_BYTES_MAX ? NULL : json_loadb(line, (size_t)length, JSON_ALLOW_NUL, &error);
-        if (!json_is_object(event))
-            status = problem_set(why, STATUS_REJECT, "%s, line %zu: an event is a JSON object", path, number);
-        else
-            event_test(testing, event, number);
-        json_decref(event);
-    }
-    free(line);
-    fclose(file);
-    return status;
+    return STATUS_OK;
 }
 
 static enum cli_exit run_test(const struct cli *cli)
@@ -329,7 +306,7 @@ static enum cli_exit run_test(const struct cli *cli)
     if (!status) {
         testing.set = sigma_set_new(rules.list, rules.count);
         testing.scratch = sigma_scratch_new(testing.set);
-        status = events_test(&testing, events, &why);
+        status = json_lines_each(events, "an event", event_test, &testing, &why);
         sigma_scratch_free(testing.scratch);
         sigma_set_free(testing.set);
     }

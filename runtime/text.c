@@ -45,6 +45,30 @@ bool text_ends(struct text whole, struct text end)
            memcmp(whole.bytes + (whole.count - end.count), end.bytes, end.count) == 0;
 }
 
+/* Where what follows a star does not fit, the star takes one byte more; those before it need not change. */
+bool text_like(struct text whole, struct text pattern)
+{
+    size_t at = 0, taken = 0, star = SIZE_MAX, from = 0; /* `star` in the pattern took `whole` up to `from` */
+
+    while (at < whole.count) {
+        if (taken < pattern.count && pattern.bytes[taken] == '*') {
+            star = taken++;
+            from = at;
+        } else if (taken < pattern.count && pattern.bytes[taken] == whole.bytes[at]) {
+            taken++;
+            at++;
+        } else if (star != SIZE_MAX) {
+            taken = star + 1;
+            at = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (taken < pattern.count && pattern.bytes[taken] == '*')
+        taken++;
+    return taken == pattern.count;
+}
+
 size_t text_find(struct text whole, char byte)
 {
     const char *found = whole.count ? memchr(whole.bytes, byte, whole.count) : NULL;

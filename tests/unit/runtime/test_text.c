@@ -231,12 +231,33 @@ START_TEST(bad_byte_is_seen_at_every_position)
 }
 END_TEST
 
+START_TEST(a_star_is_like_anything_however_many_there_are)
+{
+    static const struct {
+        const char *whole, *pattern;
+        bool like;
+    } cases[] = {{"", "", true},          {"", "*", true},        {"a", "", false},       {"abc", "abc", true},   {"abc", "ab", false},
+                 {"abc", "a*", true},     {"abc", "*c", true},    {"abc", "*b*", true},   {"abc", "a*c*", true},  {"abcbc", "*bc", true},
+                 {"abcb", "*bc", false},  {"aXbXc", "a*b*c", true}, {"ab", "a**b", true}, {"a", "A", false},      {"aaab", "*a*a*a*a*b", false}};
+    char many[200], stars[120];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_msg(text_like(text_of(cases[i].whole), text_of(cases[i].pattern)) == cases[i].like, "%s %s", cases[i].whole, cases[i].pattern);
+    memset(many, 'a', sizeof many);
+    for (size_t i = 0; i < sizeof stars; i++)
+        stars[i] = i % 2 ? 'a' : '*';
+    stars[sizeof stars - 1] = 'b'; /* in vain, by more ways than can be tried */
+    ck_assert(!text_like((struct text){many, sizeof many}, (struct text){stars, sizeof stars}));
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         empty_and_absent_are_equal_in_content,
         only_ascii_letters_lose_their_case,
         starts_ends_and_finds,
+        a_star_is_like_anything_however_many_there_are,
         cut_tells_nothing_after_from_no_separator,
         trim_takes_blanks_at_both_ends_only,
         numbers_are_digits_within_range_or_nothing,
