@@ -46,6 +46,14 @@ bool text_ends(struct text whole, struct text end)
 }
 
 /* Where what follows a star does not fit, the star takes one byte more; those before it need not change. */
+bool text_among(struct text whole, const char *const *list)
+{
+    for (; *list; list++)
+        if (text_equal(whole, text_of(*list)))
+            return true;
+    return false;
+}
+
 bool text_like(struct text whole, struct text pattern)
 {
     size_t at = 0, taken = 0, star = SIZE_MAX, from = 0; /* `star` in the pattern took `whole` up to `from` */

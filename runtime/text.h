@@ -30,6 +30,7 @@ int text_compare(struct text a, struct text b);          /* by bytes, as memcmp(
 bool text_equal_nocase(struct text a, struct text b); /* ASCII letters only */
 bool text_starts(struct text whole, struct text start);
 bool text_ends(struct text whole, struct text end);
+bool text_among(struct text whole, const char *const *list); /* it is one of a list that NULL ends */
 bool text_like(struct text whole, struct text pattern); /* a '*' in it stands for any bytes, also for none */
 
 /* Position of the first `byte`, or `whole.count`. */

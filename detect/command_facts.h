@@ -1,0 +1,21 @@
+#ifndef PICKET_DETECT_COMMAND_FACTS_H
+#define PICKET_DETECT_COMMAND_FACTS_H
+
+#include "detect/command_line.h"
+
+/* What several detections ask of a command. */
+
+/* It fetches files from elsewhere: wget, curl, tftp, ftpget and their like, asked to download. `*target` is the file that it writes,
+ * TEXT_NONE where it prints or cannot be told; `*source` the URL or host, TEXT_NONE. */
+bool command_downloads(const struct command *command, struct text *source, struct text *target);
+/* It reads a program from its input or its first word: a shell, python, perl, php … */
+bool command_is_interpreter(const struct command *command);
+/* Below /tmp, /var/tmp, /dev/shm, /run and what is like them on small devices. */
+bool path_is_temporary(struct text path);
+/* It prints, searches, installs or documents what its words name and does not do it: echo, grep, man, apt … */
+bool command_only_mentions(const struct command *command);
+/* The host of "scheme://user@host:port/…", "user@host:path" or "host:port". TEXT_NONE. */
+struct text url_host(struct text url);
+bool text_contains_nocase(struct text whole, const char *part);
+
+#endif

@@ -1,0 +1,51 @@
+#ifndef PICKET_DETECT_FINDING_H
+#define PICKET_DETECT_FINDING_H
+
+#include "detect/event.h"
+
+/* What a detection found in an event: enough to open an alert, or to repeat one. It lives in the arena of the judging. */
+#define FINDING_REASONS_MAX 16 /* beyond that no more are listed */
+#define FINDING_ENTITIES_MAX 8
+
+struct finding_reason {
+    struct text field;  /* of the event; "" where several together tell */
+    struct text clause; /* what held of it */
+    struct text value;  /* what it was; TEXT_NONE */
+};
+
+enum finding_entity_kind { FINDING_ADDRESS, FINDING_USER, FINDING_FILE, FINDING_HASH, FINDING_DOMAIN, FINDING_URL, FINDING_PROCESS };
+struct finding_entity {
+    enum finding_entity_kind kind;
+    struct text value;
+};
+
+struct rule;
+struct sigma_rule;
+struct finding {
+    struct finding *next;
+    const struct rule *rule;   /* NULL: another kind of rule's, by its number in the engine */
+    size_t other;
+    struct text cause;         /* the same cause on the same device is one alert */
+    const struct event *event; /* the evidence */
+    struct finding_reason reasons[FINDING_REASONS_MAX];
+    size_t reason_count;
+    struct finding_entity entities[FINDING_ENTITIES_MAX]; /* beside those that the event itself names */
+    size_t entity_count;
+};
+
+struct findings {
+    struct finding *first, *last;
+    size_t count;
+};
+
+struct judging;
+struct command;
+
+/* Says that the rule that is asked fires. The texts are borrowed and must live as long as the judging's arena. */
+struct finding *finding_add(struct judging *judging, struct text cause);
+void finding_reason(struct finding *finding, const char *field, struct text clause, struct text value);
+void finding_entity(struct finding *finding, enum finding_entity_kind kind, struct text value);
+/* For a process: the cause is the command's name; `clause` says what is wrong with it. */
+struct finding *finding_command(struct judging *judging, const struct command *command, const char *clause);
+
+#endif

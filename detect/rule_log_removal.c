@@ -1,0 +1,74 @@
+#include "detect/command_facts.h"
+#include "detect/rule.h"
+
+static const char *const words[] = {"/var/log", "/var/adm", "journalctl", "wtmp", "btmp", "utmp", "/var/spool/mail", NULL};
+static const char *const removers[] = {"rm", "shred", "unlink", "truncate", "wipe", "srm", NULL};
+
+/* What rotation leaves is packed or numbered, and goes by itself. */
+static bool is_log(struct text path)
+{
+    static const char *const names[] = {"/var/log", "/var/log/", "/var/log/*", "/var/adm", "/var/run/utmp", "/run/utmp", NULL};
+
+    if (text_among(path, names))
+        return true;
+    if (!text_starts(path, TEXT("/var/log/")) && !text_starts(path, TEXT("/var/adm/")))
+        return false;
+    if (text_ends(path, TEXT(".gz")) || text_ends(path, TEXT(".xz")) || text_ends(path, TEXT(".old")) || text_ends(path, TEXT(".bz2")))
+        return false;
+    return !(path.count > 2 && path.bytes[path.count - 2] == '.' && path.bytes[path.count - 1] >= '0' && path.bytes[path.count - 1] <= '9');
+}
+
+static const char *wrong_with(const struct judging *judging, const struct command *command)
+{
+    static const char *const emptied_by[] = {"echo", "printf", ":", "true", "cat", "", NULL};
+
+    (void)judging;
+    if (text_among(command->name, removers))
+        for (size_t i = 1; i < command->word_count; i++)
+            if (is_log(command->words[i]))
+                return "a log is removed or emptied";
+    if (text_equal(command->name, TEXT("find")) && (command_word(command, "-delete").bytes || command_word(command, "rm").bytes))
+        for (size_t i = 1; i < command->word_count; i++)
+            if (is_log(command->words[i]))
+                return "logs that are found are removed";
+    if (text_equal(command->name, TEXT("journalctl")) && (command_word_starting(command, "--vacuum-time=1").bytes || command_word_starting(command, "--vacuum-size=1").bytes))
+        return "the journal is emptied";
+    if (text_equal(command->name, TEXT("dd")))
+        for (size_t i = 1; i < command->word_count; i++)
+            if (text_starts(command->words[i], TEXT("of=")) && is_log((struct text){command->words[i].bytes + 3, command->words[i].count - 3}))
+                return "a log is overwritten";
+    bool nothing = command->word_count <= 1 || (command->word_count == 2 && (text_equal(command->words[1], TEXT("/dev/null")) || !command->words[1].count));
+    if (text_equal(command->name, TEXT("cp")) && command->word_count == 3 && text_equal(command->words[1], TEXT("/dev/null")) && is_log(command->words[2]))
+        return "a log is emptied";
+    for (size_t i = 0; i < command->output_count; i++)
+        if (nothing && text_among(command->name, emptied_by) && is_log(command->outputs[i]))
+            return "a log is emptied";
+    return NULL;
+}
+
+static const struct rule_sample samples[] = {
+    {true, "$ rm -f /var/log/auth.log"},
+    {true, "$ sh -c 'cat /dev/null > /var/log/wtmp'"},
+    {true, "$ shred -u /var/log/messages"},
+    {true, "$ sh -c ': > /var/log/syslog'"},
+    {false, "$ rm -f /var/log/syslog.2.gz"},
+    {false, "$ tail -n 50 /var/log/syslog"},
+    {false, "$ sh -c 'echo started >> /var/log/app.log'"},
+};
+
+const struct rule rule_log_removal = {
+    .id = "IoT_RemovelOfSystemLogs", /* spelt as clients know it */
+    .title = "System logs were removed",
+    .severity = "Medium",
+    .tactics = "DefenseEvasion",
+    .techniques = "T1070.002, T0872",
+    .fires = "Logs below `/var/log` removed, shredded, truncated or overwritten, the journal emptied, records of logins cleared.",
+    .spares = "What rotation left (`.gz`, `.1`, `.old`); reading and writing logs.",
+    .needs = "Processes with their command lines.",
+    .tuning = "An exception for the job that makes room on small flash.",
+    .remediation = rule_ask_user,
+    .kinds = EVENT_BIT(EVENT_PROCESS),
+    .words = words,
+    .command = wrong_with,
+    RULE_SAMPLES(samples),
+};
