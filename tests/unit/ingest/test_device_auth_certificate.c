@@ -137,6 +137,7 @@ START_TEST(either_thumbprint_of_either_kind_fits_and_no_other_does)
     ck_assert_int_eq(result.verdict, DEVICE_AUTH_UNFIT);
     ck_assert(result.enrolled && result.workspace.workspace == 1);
     ck_assert_ptr_nonnull(strstr(result.reason.text, "none of the identity's thumbprints"));
+    ck_assert_int_eq(result.flaw, DEVICE_AUTH_CERTIFICATE_MISMATCH);
     ck_assert_int_eq(verdict(d1, "t1", ""), DEVICE_AUTH_UNFIT);
     ck_assert_int_eq(verdict(own, "d1", ""), DEVICE_AUTH_UNFIT);
     ck_assert_int_eq(check(own, "acme.example.com", "t1", "", now_s, false).verdict, DEVICE_AUTH_UNFIT);

@@ -1,3 +1,4 @@
+#include "ingest/device_auth.h"
 #include "ingest/door.h"
 
 #include <jansson.h>
@@ -77,6 +78,29 @@ START_TEST(refusals_of_one_identity_are_summed_into_one_record)
     ck_assert_int_ge(json_integer_value(json_object_get(json, "From")), before_us);
     ck_assert_int_ge(json_integer_value(json_object_get(json, "To")),
                      json_integer_value(json_object_get(json, "From")));
+    json_decref(json);
+}
+END_TEST
+
+/* Detection goes by these, not by the sentence. */
+START_TEST(why_credentials_were_refused_is_told_apart)
+{
+    struct device_auth_claim claim = {.device = TEXT("d1"), .module = TEXT("")};
+    struct device_auth_result result = {.verdict = DEVICE_AUTH_UNFIT, .enrolled = true, .in_workspace = true, .workspace = {.workspace = 7}};
+    struct door *door = opened(LONG_MS);
+
+    for (int i = 0; i < 3; i++) {
+        result.flaw = i ? DEVICE_AUTH_TOKEN_SIGNATURE : DEVICE_AUTH_CERTIFICATE_EXPIRED;
+        door_refused_credential(door, &claim, &result, 401, "192.0.2.1");
+    }
+    result.flaw = DEVICE_AUTH_OTHER_FLAW;
+    door_refused_credential(door, &claim, &result, 401, "192.0.2.1");
+    door_close(door);
+    json_t *json = value(0), *reasons = json_object_get(json, "Reasons");
+    ck_assert_int_eq(refused(json, "401"), 4);
+    ck_assert_uint_eq(json_object_size(reasons), 2);
+    ck_assert_int_eq(json_integer_value(json_object_get(reasons, "token-signature")), 2);
+    ck_assert_int_eq(json_integer_value(json_object_get(reasons, "certificate-expired")), 1);
     json_decref(json);
 }
 END_TEST
@@ -185,6 +209,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         refusals_of_one_identity_are_summed_into_one_record,
+        why_credentials_were_refused_is_told_apart,
         an_identity_that_goes_back_and_forth_is_told_with_both_addresses,
         window_ends_by_itself_and_the_next_counts_anew,
         records_that_were_not_stored_go_out_with_a_later_window,
