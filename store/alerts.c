@@ -13,7 +13,7 @@ enum status alerts_raise(struct db *db, const struct alert_note *note, uint32_t 
         "INSERT INTO picket.alert AS a (workspace_id, device_id, module_id, rule_id, cause, severity, title, details,"
         " first_seen_at, last_seen_at) VALUES ($1::int, $2, $3, $4, $5, $6, $7, $8::jsonb, $9::timestamptz,"
         " $9::timestamptz)"
-        " ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status = 'open' DO UPDATE SET"
+        " ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status <> 'closed' DO UPDATE SET"
         " repeat_count = a.repeat_count + 1, last_seen_at = greatest(a.last_seen_at, excluded.last_seen_at),"
         " severity = excluded.severity, details = excluded.details";
     char workspace[NUMBER_SIZE], at[CLOCK_TEXT_SIZE];
@@ -68,10 +68,10 @@ enum status alerts_judge_gaps(struct db *db, uint32_t timeout_ms, struct problem
         "   (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(int8multirange(int8range(settled_below, highest + 1))"
         "    - stored - dropped) AS r) + settled_lost),"
         "  gap_since, newest_at FROM old"
-        " ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status = 'open' DO UPDATE SET"
+        " ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status <> 'closed' DO UPDATE SET"
         "  repeat_count = a.repeat_count + 1, last_seen_at = excluded.last_seen_at, details = excluded.details";
     static const char close_filled[] =
-        "UPDATE picket.alert a SET status = 'closed' FROM picket.ledger l WHERE a.status = 'open'"
+        "UPDATE picket.alert a SET status = 'closed', closed_at = now() FROM picket.ledger l WHERE a.status <> 'closed'"
         " AND a.rule_id = 'ledger.gap' AND a.workspace_id = l.workspace_id AND a.device_id = l.device_id"
         " AND a.module_id = l.module_id AND a.cause = l.epoch || '/' || l.stream AND l.gap_from IS NULL"
         " AND l.settled_lost = 0";

@@ -66,6 +66,8 @@ enum status batch_write(struct db *db, const struct batch_source *source, struct
         if (!status)
             status = copy_events(db, batch->messages, batch->message_count, source->bus_topic_id, timeout_ms,
                                  &batch->events, why);
+        if (!status && source->judge)
+            status = judge_messages(source->judge, db, batch->messages, batch->message_count, source->arena, timeout_ms, why);
         for (size_t i = 0; i < batch->message_count; i++)
             batch->duplicates += !batch->messages[i].fresh;
     }

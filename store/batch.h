@@ -5,6 +5,7 @@
 #include "runtime/db.h"
 #include "store/activity.h"
 #include "store/classic.h"
+#include "store/judge.h"
 
 /* Records that are written in one transaction, decoded: the write path that workers and replay share. */
 struct batch_dead {
@@ -33,6 +34,7 @@ struct batch_source {
     int bus_topic_id;
     struct classic_decoder *decoder;
     struct arena *arena; /* everything of the batch lives here */
+    struct judge *judge; /* NULL: nothing is judged */
     size_t memory_max;   /* of the arena: what a batch is cut at; 0: never */
 };
 
@@ -44,7 +46,8 @@ size_t batch_read(const struct batch_source *source, const struct bus_record *re
 void batch_read_dead(const struct batch_source *source, const struct bus_record *record, const char *reason,
                      struct batch *out);
 
-/* Everything but the fence, inside the caller's transaction: messages, events, activity, ledger, dead letters.
+/* Everything but the fence, inside the caller's transaction: messages, events, what detection finds in them, activity,
+ * ledger, dead letters.
  * STATUS_REJECT: PostgreSQL refuses something in it. Otherwise as db_query(). */
 MUST_CHECK enum status batch_write(struct db *db, const struct batch_source *source, struct batch *batch,
                                    uint32_t timeout_ms, struct problem *why);

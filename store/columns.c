@@ -54,7 +54,12 @@ enum status columns_query(struct columns *columns, struct db *db, const char *sq
     }
     if (!status)
         status = db_query(db, sql, columns->parameters, columns->count, timeout_ms, out, why);
+    columns_done(columns);
+    return status;
+}
+
+void columns_done(struct columns *columns)
+{
     for (size_t i = 0; i < columns->count; i++)
         buf_done(&columns->arrays[i]);
-    return status;
 }

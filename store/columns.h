@@ -21,6 +21,8 @@ void columns_i64(struct columns *columns, size_t column, int64_t value);
 void columns_time(struct columns *columns, size_t column, int64_t utc_us); /* 0: NULL */
 void columns_key(struct columns *columns, size_t column, const uint8_t key[16]); /* a uuid */
 
+void columns_done(struct columns *columns); /* frees the arrays of a statement that is not run */
+
 /* Runs `sql` with the arrays as $1… and frees them, also on failure. Statuses as db_query(). */
 MUST_CHECK enum status columns_query(struct columns *columns, struct db *db, const char *sql, uint32_t timeout_ms,
                                      struct db_rows **out, struct problem *why);

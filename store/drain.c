@@ -13,7 +13,7 @@
 #include "store/retention.h"
 #include "store/store_metrics.h"
 
-#define STORE_SCHEMA_NEEDED 3 /* the last migration that our statements depend on */
+#define STORE_SCHEMA_NEEDED 13 /* the last migration that our statements depend on */
 #define TAKE_WAIT_MS 1000
 #define TRIES_MAX 3          /* of a transaction that a deadlock or its like ended */
 #define CAREFUL_RECORDS 1000 /* taken one by one after the program ended twice at one place: more than one batch's half */
@@ -30,6 +30,8 @@ struct drain {
     struct fence_move moves[FENCE_PARTITIONS_MAX];
     int32_t lost; /* the partition that the last transaction found in other hands */
     struct classic_decoder decoder;
+    struct ruleset *ruleset;
+    struct judge *judge;
     struct retention_days days;
     struct arena arena;
     int64_t waiting; /* our share of store_metrics.waiting */
@@ -62,7 +64,8 @@ static size_t moves_make(struct drain *drain, const struct bus_record *records, 
 static void batch_count(const struct batch *batch);
 static void waiting_tell(struct drain *drain, int64_t waiting);
 
-enum status drain_open(const struct store_settings *settings, struct bus *bus, struct drain **out, struct problem *why)
+enum status drain_open(const struct store_settings *settings, struct bus *bus, struct ruleset *ruleset,
+                       struct drain **out, struct problem *why)
 {
     struct drain *drain = calloc(1, sizeof *drain);
     const struct bus_reader_hooks hooks = {drain, partition_assigned, partition_revoked, partition_gap};
@@ -71,6 +74,8 @@ enum status drain_open(const struct store_settings *settings, struct bus *bus, s
         abort();
     drain->settings = settings;
     drain->bus = bus;
+    drain->ruleset = ruleset;
+    drain->judge = judge_new(ruleset);
     arena_init(&drain->arena);
     classic_decoder_init(&drain->decoder, (unsigned)settings->json_depth_max);
     fence_init(&drain->fence, text_of(bus_cluster(bus)), text_of(bus_topic(bus)), CAREFUL_RECORDS, STORE_STATEMENT_MS);
@@ -110,6 +115,7 @@ void drain_close(struct drain *take_drain)
         pthread_join(take_drain->thread, NULL);
     bus_reader_close(take_drain->reader); /* revokes what it has */
     db_close(take_drain->db);
+    judge_free(take_drain->judge);
     classic_decoder_done(&take_drain->decoder);
     arena_done(&take_drain->arena);
     waiting_tell(take_drain, 0);
@@ -125,6 +131,9 @@ static enum status partition_assigned(void *context, int32_t partition, int64_t 
     if (status)
         return status;
     drain->schema_checked = true;
+    status = ruleset_refresh(drain->ruleset, drain->db, STORE_STATEMENT_MS, why); /* nothing is stored before rules are known */
+    if (status)
+        return status;
     return fence_assign(&drain->fence, drain->db, partition, next_offset, why);
 }
 
@@ -290,6 +299,7 @@ static enum status transaction_run(struct drain *drain, const struct bus_record 
         .bus_topic_id = drain->fence.bus_topic_id,
         .decoder = &drain->decoder,
         .arena = &drain->arena,
+        .judge = drain->judge,
         .memory_max = DECODED_BYTES_MAX,
     };
     struct batch batch;

@@ -2,6 +2,7 @@
 #define PICKET_STORE_DRAIN_H
 
 #include "runtime/bus.h"
+#include "store/ruleset.h"
 #include "store/store.h"
 
 #define STORE_STATEMENT_MS 30000 /* one statement of a batch; a COPY of the largest batch takes a fraction of it */
@@ -14,10 +15,10 @@
  * the records one by one: see store/fence.h. */
 struct drain;
 
-/* Opens the reader; the direct bus wants all of them before the first one runs. The settings and the bus are borrowed.
+/* Opens the reader; the direct bus wants all of them before the first one runs. The settings, the bus and the rules are borrowed.
  * STATUS_REJECT: a malformed connection string. Otherwise as bus_reader_open(). */
-MUST_CHECK enum status drain_open(const struct store_settings *settings, struct bus *bus, struct drain **out,
-                                  struct problem *why);
+MUST_CHECK enum status drain_open(const struct store_settings *settings, struct bus *bus, struct ruleset *ruleset,
+                                  struct drain **out, struct problem *why);
 MUST_CHECK enum status drain_start(struct drain *drain, struct problem *why); /* the worker's thread */
 void drain_stop(struct drain *drain);   /* asks for the end after the batch at hand; returns at once */
 void drain_close(struct drain *take_drain); /* waits for it; NULL is fine */

@@ -57,6 +57,7 @@ static enum status record_write(struct replay *replay, const struct dead_letter_
         .bus_topic_id = letter->bus_topic_id,
         .decoder = replay->decoder,
         .arena = &replay->arena,
+        .judge = replay->judge,
     };
     struct batch batch;
 

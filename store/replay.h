@@ -4,12 +4,14 @@
 #include "runtime/arena.h"
 #include "runtime/db.h"
 #include "store/classic.h"
+#include "store/judge.h"
 #include "store/retention.h"
 
 /* What storing a dead letter anew needs; housekeeping's thread. */
 struct replay {
     struct db *db;
     struct classic_decoder *decoder;
+    struct judge *judge; /* NULL: what is stored is not judged */
     struct retention_days days;
     struct arena arena;
 };

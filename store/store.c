@@ -25,6 +25,7 @@ struct store {
     size_t drain_count;
     struct db *db; /* housekeeping's */
     struct classic_decoder decoder;
+    struct ruleset *ruleset;
     struct replay replay;
     int64_t judge_at_ms, partitions_at_ms;
     bool away;
@@ -56,7 +57,9 @@ enum status store_open(const struct store_settings *settings, struct bus *bus, s
     pthread_cond_init(&store->stop, &attributes);
     pthread_condattr_destroy(&attributes);
     classic_decoder_init(&store->decoder, (unsigned)settings->json_depth_max);
+    store->ruleset = ruleset_new();
     store->replay.decoder = &store->decoder;
+    store->replay.judge = judge_new(store->ruleset);
     arena_init(&store->replay.arena);
     store_metrics_register();
     process_set_ready(PART, false, "the database was not reached yet");
@@ -90,7 +93,9 @@ void store_close(struct store *take_store)
         pthread_join(store->housekeeper, NULL);
     }
     db_close(store->db);
+    judge_free(store->replay.judge);
     arena_done(&store->replay.arena);
+    ruleset_free(store->ruleset);
     classic_decoder_done(&store->decoder);
     pthread_cond_destroy(&store->stop);
     pthread_mutex_destroy(&store->lock);
@@ -109,7 +114,7 @@ static enum status parts_open(struct store *store, struct bus *bus, struct probl
     enum status status = db_open(store->settings.database, "picket_store", "picket store (housekeeping)", &store->db, why);
     store->replay.db = store->db;
     while (!status && store->drain_count < workers) {
-        status = drain_open(&store->settings, bus, &store->drains[store->drain_count], why);
+        status = drain_open(&store->settings, bus, store->ruleset, &store->drains[store->drain_count], why);
         store->drain_count += !status;
     }
     for (size_t i = 0; !status && i < workers; i++)
@@ -159,6 +164,8 @@ static enum status housekeep(struct store *store, struct problem *why)
         if (!status)
             store->judge_at_ms = now_ms + JUDGE_EVERY_MS;
     }
+    if (!status)
+        status = ruleset_refresh(store->ruleset, store->db, STORE_STATEMENT_MS, why);
     return status ? status : replays_keep(store, why);
 }
 

@@ -14,6 +14,10 @@ struct store_metrics store_metrics = {
     .lost = BY_OUTCOME("lost"),
     .gaps = METRIC_COUNTER_INIT("picket_store_bus_gaps_total", "Gaps found on the bus: records that nobody can read."),
     .waiting = METRIC_GAUGE_INIT("picket_store_bus_lag_records", "Records on the bus that wait to be written."),
+    .alerts_opened = METRIC_LABELLED_INIT("picket_store_alerts_total", "Alerts that detection raised, by whether they were open already.", "outcome", "opened"),
+    .alerts_repeated = METRIC_LABELLED_INIT("picket_store_alerts_total", "Alerts that detection raised, by whether they were open already.", "outcome", "repeated"),
+    .findings_dropped = METRIC_COUNTER_INIT("picket_store_findings_dropped_total", "Findings beyond what one batch, or one device in it, may raise."),
+    .judging_failed = METRIC_COUNTER_INIT("picket_store_judging_failed_total", "Batches that were stored without being judged, since the database refused what was found."),
 };
 
 void store_metrics_register(void)
@@ -28,4 +32,8 @@ void store_metrics_register(void)
     metric_register(&store_metrics.lost, 1);
     metric_register(&store_metrics.gaps, 1);
     metric_register(&store_metrics.waiting, 1);
+    metric_register(&store_metrics.alerts_opened, 1);
+    metric_register(&store_metrics.alerts_repeated, 1);
+    metric_register(&store_metrics.findings_dropped, 1);
+    metric_register(&store_metrics.judging_failed, 1);
 }

@@ -33,6 +33,9 @@ static void both_fill(void)
         " verification_code) SELECT workspace_id, 'ca', 'c', sha256('c'), 's', now(), now(), 'v' FROM picket.workspace",
         "INSERT INTO picket.alert (workspace_id, device_id, rule_id, severity, title, first_seen_at, last_seen_at)"
         " SELECT workspace_id, device_id, 'rule', 'Low', 'whose: ' || workspace_id, now(), now() FROM picket.device",
+        "INSERT INTO picket.alert_event SELECT workspace_id, alert_id, now(), gen_random_uuid(), device_id FROM picket.alert",
+        "INSERT INTO picket.alert_comment (workspace_id, alert_id, author, body) SELECT workspace_id, alert_id, 'a', 'b' FROM picket.alert",
+        "INSERT INTO picket.rule (workspace_id, rule_id, kind) SELECT workspace_id, 'r', 'sigma' FROM picket.workspace",
         "INSERT INTO picket.message (workspace_id, device_id, message_key, received_at, bus_topic_id, bus_partition,"
         " bus_offset, event_count) SELECT workspace_id, device_id, gen_random_uuid(), now(), 1, 0, 0, 1 FROM picket.device",
         "INSERT INTO picket.saved_function (workspace_id, name, body) SELECT workspace_id, 'f', 'print 1' FROM picket.workspace",
@@ -171,6 +174,8 @@ static const struct {
     const char *reason;
 } readable[] = {
     {"alert", "workspace_id", NULL},
+    {"alert_comment", "workspace_id", NULL},
+    {"alert_event", "workspace_id", NULL},
     {"audit", "workspace_id", NULL},
     {"certificate_authority", "workspace_id", NULL},
     {"cloud_message", "workspace_id", NULL},
@@ -190,6 +195,7 @@ static const struct {
     {"method_call", "workspace_id", NULL},
     {"raw_event", "workspace_id", NULL},
     {"registration", "workspace_id", NULL},
+    {"rule", "workspace_id", NULL},
     {"saved_function", "workspace_id", NULL},
     {"saved_query", "workspace_id", NULL},
     {"token", "workspaces[1]", NULL},

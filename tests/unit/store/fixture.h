@@ -26,6 +26,7 @@ static struct {
     struct classic_decoder decoder;
     struct arena arena;
     struct arena batch; /* of batch_of() */
+    struct judge *judge; /* NULL but where a test wants judging */
 } fixture;
 
 static struct problem why;
@@ -119,7 +120,12 @@ static inline struct bus_record record_of(const char *body)
 
 static inline struct batch_source batch_source(void)
 {
-    return (struct batch_source){CLUSTER, TOPIC, fixture.bus_topic_id, &fixture.decoder, &fixture.batch, 0};
+    return (struct batch_source){.cluster = CLUSTER,
+                                 .topic = TOPIC,
+                                 .bus_topic_id = fixture.bus_topic_id,
+                                 .decoder = &fixture.decoder,
+                                 .arena = &fixture.batch,
+                                 .judge = fixture.judge};
 }
 
 /* Reads and writes the records in one transaction, which has to succeed. */

@@ -165,7 +165,7 @@ static void setup(void)
     send_count = 0;
     ck_assert_int_eq(db_open(database_conninfo(), NULL, "test", &owner, &why), STATUS_OK);
     sql("TRUNCATE picket.raw_event, picket.message, picket.dead_letter, picket.bus_offset, picket.device_activity,"
-        " picket.ledger, picket.alert");
+        " picket.ledger, picket.alert, picket.alert_event, picket.alert_comment, picket.detect_state");
 }
 
 static void teardown(void)

@@ -1,0 +1,183 @@
+#include "store/ruleset.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* A workspace that has rules of its own, or switched some off. */
+struct workspace_rules {
+    int workspace;
+    struct engine *engine;
+    bool *off;
+};
+
+struct ruleset_view {
+    size_t held; /* by the ruleset itself too, while it is in force */
+    struct engine *usual;
+    struct workspace_rules *workspaces; /* in the order of their numbers */
+    size_t count;
+};
+
+struct ruleset {
+    pthread_mutex_t lock, refreshing; /* the second is held while the first is not, and longer */
+    struct ruleset_view *view; /* NULL: none was read yet */
+    int64_t state;             /* of the table, as the view has it */
+};
+
+struct ruleset *ruleset_new(void)
+{
+    struct ruleset *ruleset = calloc(1, sizeof *ruleset);
+
+    if (!ruleset)
+        abort();
+    pthread_mutex_init(&ruleset->lock, NULL);
+    pthread_mutex_init(&ruleset->refreshing, NULL);
+    return ruleset;
+}
+
+static void view_free(struct ruleset_view *view)
+{
+    if (!view)
+        return;
+    for (size_t i = 0; i < view->count; i++) {
+        engine_free(view->workspaces[i].engine);
+        free(view->workspaces[i].off);
+    }
+    free(view->workspaces);
+    engine_free(view->usual);
+    free(view);
+}
+
+void ruleset_free(struct ruleset *ruleset)
+{
+    if (!ruleset)
+        return;
+    view_free(ruleset->view);
+    pthread_mutex_destroy(&ruleset->refreshing);
+    pthread_mutex_destroy(&ruleset->lock);
+    free(ruleset);
+}
+
+/* ---- reading ---- */
+
+static struct workspace_rules *workspace_add(struct ruleset_view *view, int workspace)
+{
+    if (view->count && view->workspaces[view->count - 1].workspace == workspace)
+        return &view->workspaces[view->count - 1];
+    view->workspaces = realloc(view->workspaces, (view->count + 1) * sizeof *view->workspaces);
+    if (!view->workspaces)
+        abort();
+    struct workspace_rules *added = &view->workspaces[view->count++];
+    *added = (struct workspace_rules){.workspace = workspace, .off = calloc(rules_count, sizeof(bool))};
+    if (!added->off)
+        abort();
+    return added;
+}
+
+static void builtin_switch(struct workspace_rules *of, struct text id, bool enabled)
+{
+    for (size_t i = 0; i < rules_count; i++)
+        if (text_equal(text_of(rules[i]->id), id))
+            of->off[i] = !enabled;
+}
+
+static enum status view_read(struct db *db, uint32_t timeout_ms, struct ruleset_view **out, struct problem *why)
+{
+    static const char select[] = "SELECT workspace_id, rule_id, kind, enabled FROM picket.rule ORDER BY workspace_id, rule_id";
+    struct ruleset_view *view = calloc(1, sizeof *view);
+    struct db_rows *rows = NULL;
+
+    if (!view)
+        abort();
+    view->held = 1;
+    enum status status = db_query(db, select, NULL, 0, timeout_ms, &rows, why);
+    for (size_t i = 0; !status && i < db_rows_count(rows); i++) {
+        struct workspace_rules *of = workspace_add(view, (int)db_i64(rows, i, 0));
+        if (text_equal(db_text(rows, i, 2), TEXT("builtin")))
+            builtin_switch(of, db_text(rows, i, 1), db_bool(rows, i, 3));
+    }
+    db_rows_free(rows);
+    if (status) {
+        view_free(view);
+        return status;
+    }
+    view->usual = engine_new(&(struct engine_content){.off = NULL});
+    for (size_t i = 0; i < view->count; i++)
+        view->workspaces[i].engine = engine_new(&(struct engine_content){.off = view->workspaces[i].off});
+    *out = view;
+    return STATUS_OK;
+}
+
+static void view_swap(struct ruleset *ruleset, struct ruleset_view *view, int64_t state)
+{
+    pthread_mutex_lock(&ruleset->lock);
+    struct ruleset_view *old = ruleset->view;
+    ruleset->view = view;
+    ruleset->state = state;
+    pthread_mutex_unlock(&ruleset->lock);
+    if (old)
+        ruleset_give(ruleset, old);
+}
+
+/* A number that is another when any rule was added, changed or removed: each change gives its row a new transaction number. */
+static enum status state_read(struct db *db, uint32_t timeout_ms, int64_t *state, struct problem *why)
+{
+    static const char select[] = "SELECT coalesce(bit_xor(hashtextextended(concat_ws('/', workspace_id, rule_id, commit_xid), 0)), 0) FROM picket.rule";
+    struct db_rows *rows = NULL;
+    enum status status = db_query(db, select, NULL, 0, timeout_ms, &rows, why);
+
+    if (!status)
+        *state = db_i64(rows, 0, 0);
+    db_rows_free(rows);
+    return status;
+}
+
+enum status ruleset_refresh(struct ruleset *ruleset, struct db *db, uint32_t timeout_ms, struct problem *why)
+{
+    struct ruleset_view *view = NULL;
+    int64_t state;
+
+    pthread_mutex_lock(&ruleset->refreshing);
+    enum status status = state_read(db, timeout_ms, &state, why);
+    if (!status && (!ruleset->view || state != ruleset->state)) {
+        status = view_read(db, timeout_ms, &view, why);
+        if (!status)
+            view_swap(ruleset, view, state);
+    }
+    pthread_mutex_unlock(&ruleset->refreshing);
+    return status;
+}
+
+struct ruleset_view *ruleset_take(struct ruleset *ruleset)
+{
+    pthread_mutex_lock(&ruleset->lock);
+    struct ruleset_view *view = ruleset->view;
+    if (view)
+        view->held++;
+    pthread_mutex_unlock(&ruleset->lock);
+    return view;
+}
+
+void ruleset_give(struct ruleset *ruleset, struct ruleset_view *view)
+{
+    if (!view)
+        return;
+    pthread_mutex_lock(&ruleset->lock);
+    bool last = --view->held == 0;
+    pthread_mutex_unlock(&ruleset->lock);
+    if (last)
+        view_free(view);
+}
+
+static int workspace_compare(const void *key, const void *member)
+{
+    const struct workspace_rules *of = member;
+    int workspace = *(const int *)key;
+
+    return (workspace > of->workspace) - (workspace < of->workspace);
+}
+
+const struct engine *ruleset_engine(const struct ruleset_view *view, int workspace)
+{
+    const struct workspace_rules *own = view->count ? bsearch(&workspace, view->workspaces, view->count, sizeof *view->workspaces, workspace_compare) : NULL;
+    return own ? own->engine : view->usual;
+}

@@ -1,0 +1,194 @@
+#include "store/judge.h"
+
+#include "store/store_metrics.h"
+#include "tests/unit/store/fixture.h"
+
+static struct ruleset *ruleset;
+
+static void setup(void)
+{
+    fixture_setup();
+    ruleset = ruleset_new();
+    must(ruleset_refresh(ruleset, fixture.store, SQL_MS, &why));
+    fixture.judge = judge_new(ruleset);
+}
+
+static void teardown(void)
+{
+    judge_free(fixture.judge);
+    fixture.judge = NULL;
+    ruleset_free(ruleset);
+    fixture_teardown();
+}
+
+/* A message of one event; `second` counts from now. */
+static const char *message(const char *name, int second, const char *payload)
+{
+    char at[CLOCK_TEXT_SIZE];
+
+    clock_format(fixture.now_us - fixture.now_us % 1000000 + second * INT64_C(1000000), at);
+    return arena_format(&fixture.arena,
+                        "{\"AgentVersion\":\"0.0.6\",\"AgentId\":\"5aebd46d-3a56-4d4f-9f6b-9d5e2a4b6c70\",\"MessageSchemaVersion\":\"1.0\",\"Events\":[{\"Category\":\"Triggered\","
+                        "\"EventType\":\"Security\",\"Name\":\"%s\",\"PayloadSchemaVersion\":\"1.0\",\"Id\":\"072f3eca-3db0-45ba-8174-fa383bc93caf\",\"TimestampLocal\":\"%s\","
+                        "\"TimestampUTC\":\"%s\",\"IsEmpty\":false,\"Payload\":[%s]}]}",
+                        name, at, at, payload);
+}
+
+#define PROCESS(command) "{\"Executable\":\"/bin/x\",\"CommandLine\":\"" command "\",\"UserId\":\"0\",\"ProcessId\":42,\"ParentProcessId\":1}"
+#define FAILED "{\"ProcessId\":1,\"Operation\":\"login\",\"Executable\":\"/usr/sbin/sshd\",\"Result\":\"Fail\",\"UserName\":\"root\",\"RemoteAddress\":\"203.0.113.9\"}"
+#define SUCCEEDED "{\"ProcessId\":1,\"Operation\":\"login\",\"Executable\":\"/usr/sbin/sshd\",\"Result\":\"Success\",\"UserName\":\"root\",\"RemoteAddress\":\"203.0.113.9\"}"
+
+static void store(const char *device, uint32_t workspace, const char *body)
+{
+    (void)store_one(&(struct record_wish){.device = device, .workspace = workspace}, body);
+}
+
+static const char *alerts(void)
+{
+    return sql_text("SELECT coalesce(string_agg(concat_ws(' ', workspace_id, device_id, rule_id, cause, repeat_count), '; ' ORDER BY workspace_id, device_id, rule_id, cause), '')"
+                    " FROM picket.alert");
+}
+
+START_TEST(an_alert_says_what_fired_why_and_by_which_event)
+{
+    store("pump-1", 1, message("ProcessCreate", 0, PROCESS("iptables -F")));
+    ck_assert_str_eq(alerts(), "1 pump-1 IoT_DisableFirewall iptables 1");
+    ck_assert_str_eq(sql_text("SELECT concat_ws('|', severity, status, hit_count, reasons -> 0 ->> 'field', reasons -> 0 ->> 'value', entities -> 0 ->> 'CommandLine',"
+                              " details ->> 'CommandLine', tactics, techniques) FROM picket.alert"),
+                     "High|open|1|CommandLine|iptables -F|iptables -F|iptables -F|DefenseEvasion|T1562.004");
+    ck_assert_int_eq(sql_number("SELECT count(*) FROM picket.alert a JOIN picket.alert_event e USING (workspace_id, alert_id)"
+                                " JOIN picket.raw_event r ON r.event_id = e.event_id AND r.time_generated = e.time_generated AND r.device_id = e.device_id"
+                                " WHERE a.reasons -> 0 ->> 'event' = r.event_id::text"),
+                     1);
+    ck_assert_str_eq(sql_text("SELECT concat_ws('|', \"AlertType\", \"AlertSeverity\", \"Status\", \"CompromisedEntity\", \"Entities\"::jsonb -> 1 ->> 'Type',"
+                              " \"ExtendedProperties\"::jsonb ->> 'CommandLine', \"RemediationSteps\"::jsonb ->> 0 <> '', \"SubTechniques\") FROM analytics.\"SecurityAlert\""),
+                     "IoT_DisableFirewall|High|New|pump-1|process|iptables -F|t|[\"T1562.004\"]");
+}
+END_TEST
+
+START_TEST(the_same_cause_repeats_and_another_opens)
+{
+    for (int i = 0; i < 3; i++)
+        store("pump-1", 1, message("ProcessCreate", i, PROCESS("iptables -F")));
+    store("pump-1", 1, message("ProcessCreate", 3, PROCESS("ufw disable") "," PROCESS("ufw disable")));
+    store("pump-2", 1, message("ProcessCreate", 3, PROCESS("ufw disable")));
+    ck_assert_str_eq(alerts(), "1 pump-1 IoT_DisableFirewall iptables 3; 1 pump-1 IoT_DisableFirewall ufw 2; 1 pump-2 IoT_DisableFirewall ufw 1");
+    ck_assert_str_eq(sql_text("SELECT extract(epoch FROM last_seen_at - first_seen_at)::int FROM picket.alert WHERE cause = 'iptables'"), "2");
+    ck_assert_int_eq(sql_number("SELECT count(*) FROM picket.alert_event"), 6);
+    sql("UPDATE picket.alert SET status = 'in_progress' WHERE cause = 'iptables'");
+    store("pump-1", 1, message("ProcessCreate", 9, PROCESS("iptables -F")));
+    sql("UPDATE picket.alert SET status = 'closed' WHERE cause = 'iptables'");
+    store("pump-1", 1, message("ProcessCreate", 10, PROCESS("iptables -F")));
+    ck_assert_str_eq(sql_text("SELECT string_agg(status || repeat_count, ' ' ORDER BY status) FROM picket.alert WHERE cause = 'iptables'"), "closed4 open1");
+}
+END_TEST
+
+START_TEST(what_a_device_did_is_remembered_from_batch_to_batch_by_whoever_stores_it)
+{
+    for (int i = 0; i < 5; i++) {
+        store("pump-1", 1, message("Login", i, FAILED));
+        judge_free(fixture.judge); /* as after a restart, or in another process */
+        fixture.judge = judge_new(ruleset);
+    }
+    store("pump-2", 1, message("Login", 6, SUCCEEDED));
+    ck_assert_str_eq(alerts(), "1 pump-1 IoT_Bruteforce_Fail 203.0.113.9 1");
+    store("pump-1", 1, message("Login", 7, SUCCEEDED));
+    ck_assert_str_eq(alerts(), "1 pump-1 IoT_Bruteforce_Fail 203.0.113.9 1; 1 pump-1 IoT_Bruteforce_Success 203.0.113.9 1");
+}
+END_TEST
+
+START_TEST(a_message_that_is_sent_again_raises_nothing_again)
+{
+    const struct record_wish wish = {.identity = "m1"};
+    const char *body = message("ProcessCreate", 0, PROCESS("iptables -F"));
+
+    (void)store_one(&wish, body);
+    (void)store_one(&wish, body);
+    ck_assert_str_eq(alerts(), "1 pump-1 IoT_DisableFirewall iptables 1");
+}
+END_TEST
+
+START_TEST(a_batch_that_was_not_committed_leaves_nothing_and_raises_the_same_when_it_is_stored)
+{
+    const struct batch_source source = batch_source();
+    struct bus_record records[6];
+    struct batch batch;
+
+    for (int i = 0; i < 6; i++)
+        records[i] = record_make(&(struct record_wish){0}, text_of(message("Login", i, i < 5 ? FAILED : SUCCEEDED)));
+    for (int i = 0; i < 3; i++) {
+        arena_clear(&fixture.batch);
+        must(db_begin(fixture.store, SQL_MS, &why));
+        (void)batch_read(&source, records, 6, &batch);
+        must(batch_write(fixture.store, &source, &batch, SQL_MS, &why));
+        db_rollback(fixture.store);
+    }
+    ck_assert_str_eq(alerts(), "");
+    ck_assert_int_eq(sql_number("SELECT count(*) FROM picket.detect_state"), 0);
+    (void)batch_store(records, 2);
+    (void)batch_store(records + 2, 4);
+    ck_assert_str_eq(alerts(), "1 pump-1 IoT_Bruteforce_Fail 203.0.113.9 1; 1 pump-1 IoT_Bruteforce_Success 203.0.113.9 1");
+}
+END_TEST
+
+START_TEST(a_rule_that_is_switched_off_in_a_workspace_is_asked_in_the_others)
+{
+    sql("INSERT INTO picket.rule (workspace_id, rule_id, kind, enabled) VALUES (2, 'IoT_DisableFirewall', 'builtin', false)");
+    must(ruleset_refresh(ruleset, fixture.store, SQL_MS, &why));
+    store("pump-1", 1, message("ProcessCreate", 0, PROCESS("iptables -F")));
+    store("pump-1", 2, message("ProcessCreate", 0, PROCESS("iptables -F")));
+    store("pump-1", 2, message("ProcessCreate", 0, PROCESS("auditctl -e 0")));
+    ck_assert_str_eq(alerts(), "1 pump-1 IoT_DisableFirewall iptables 1; 2 pump-1 IoT_DisableAuditdLogging auditctl 1");
+    sql("DELETE FROM picket.rule");
+    must(ruleset_refresh(ruleset, fixture.store, SQL_MS, &why));
+    store("pump-1", 2, message("ProcessCreate", 0, PROCESS("iptables -F")));
+    ck_assert_int_eq(sql_number("SELECT count(*) FROM picket.alert WHERE workspace_id = 2"), 2);
+}
+END_TEST
+
+START_TEST(what_the_database_refuses_of_a_judgement_costs_no_event)
+{
+    int64_t failed = metric_get(&store_metrics.judging_failed);
+
+    sql("ALTER TABLE picket.alert ADD CONSTRAINT broken CHECK (rule_id <> 'IoT_DisableFirewall')");
+    store("pump-1", 1, message("ProcessCreate", 0, PROCESS("iptables -F")));
+    ck_assert_int_eq(sql_number("SELECT count(*) FROM picket.raw_event"), 1);
+    ck_assert_str_eq(alerts(), "");
+    ck_assert_int_eq(metric_get(&store_metrics.judging_failed), failed + 1);
+}
+END_TEST
+
+START_TEST(a_hostile_device_neither_grows_its_state_nor_takes_another_devices)
+{
+    store("pump-2", 1, message("Login", 0, FAILED "," FAILED "," FAILED "," FAILED));
+    for (int round = 0; round < 20; round++) {
+        struct buf payload;
+        buf_init(&payload, 1 << 20);
+        for (int i = 0; i < 500; i++)
+            buf_format(&payload, "%s{\"ProcessId\":1,\"Operation\":\"login\",\"Executable\":\"/x\",\"Result\":\"Fail\",\"UserName\":\"u%d\",\"RemoteAddress\":\"10.%d.%d.%d\"}", i ? "," : "",
+                       i, round, i / 256, i % 256);
+        store("pump-1", 1, message("Login", round, arena_string(&fixture.arena, buf_as_text(&payload))));
+        buf_done(&payload);
+    }
+    ck_assert_int_lt(sql_number("SELECT length(state) FROM picket.detect_state WHERE device_id = 'pump-1'"), 20000);
+    store("pump-2", 1, message("Login", 30, FAILED));
+    ck_assert_str_eq(alerts(), "1 pump-2 IoT_Bruteforce_Fail 203.0.113.9 1");
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        an_alert_says_what_fired_why_and_by_which_event,
+        the_same_cause_repeats_and_another_opens,
+        what_a_device_did_is_remembered_from_batch_to_batch_by_whoever_stores_it,
+        a_message_that_is_sent_again_raises_nothing_again,
+        a_batch_that_was_not_committed_leaves_nothing_and_raises_the_same_when_it_is_stored,
+        a_rule_that_is_switched_off_in_a_workspace_is_asked_in_the_others,
+        what_the_database_refuses_of_a_judgement_costs_no_event,
+        a_hostile_device_neither_grows_its_state_nor_takes_another_devices,
+    };
+
+    template_make();
+    return check_main(&(const struct check_suite){"store/judge", tests, sizeof tests / sizeof *tests, setup, teardown, 120});
+}
