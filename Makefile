@@ -131,6 +131,9 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D) && echo "  CC $<"
 	@$(CC) $(FLAGS) -c -o $@ $<
 
+# Its text is built in as it is.
+$(BUILD)/detect/sigma_mapping.o: detect/sigma_mapping.yml
+
 # The agent without its Linux parts, with the flags firmware has; the debug build's assertions stay in.
 CORE := $(addprefix agent/,agent.c event_queue.c sequence.c stamp.c) $(wildcard wire/*.c)
 $(BUILD)/core/%.o: %.c Makefile

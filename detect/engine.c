@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "detect/needles.h"
+#include "detect/sigma_set.h"
 
 #define RULES_MAX 256
 
@@ -20,8 +21,20 @@ struct word_rules {
     size_t count;
 };
 
+/* The Sigma rules of one log source. */
+struct source_rules {
+    const struct sigma_source *source;
+    const struct sigma_rule **rules;
+    size_t *numbers; /* of each in the engine's list */
+    size_t count;
+    struct sigma_set *set;
+};
+
 struct engine {
     struct engine_content content;
+    struct finding_about *about; /* of the built-in rules, then of Sigma's */
+    struct source_rules *sources;
+    size_t source_count;
     struct kind_rules kinds[EVENT_KINDS];
     struct needles *needles;
     struct word_rules *words; /* by needle */
@@ -31,6 +44,7 @@ struct engine {
 struct engine_scratch {
     const struct engine *engine;
     bool wanted[RULES_MAX]; /* of rules with words: one of them was seen */
+    struct sigma_scratch **sources;
 };
 
 static void word_add(struct engine *engine, const char *word, uint16_t number)
@@ -50,27 +64,106 @@ static void word_add(struct engine *engine, const char *word, uint16_t number)
         asking->numbers[asking->count++] = number;
 }
 
+static void builtin_about(const struct rule *rule, struct finding_about *out)
+{
+    *out = (struct finding_about){
+        .id = text_of(rule->id),
+        .title = text_of(rule->title),
+        .severity = text_of(rule->severity),
+        .description = text_of(rule->fires),
+        .tactics = text_of(rule->tactics),
+        .techniques = text_of(rule->techniques),
+        .remediation = rule->remediation,
+    };
+}
+
+struct text engine_severity(struct text level)
+{
+    if (text_equal_nocase(level, TEXT("critical")) || text_equal_nocase(level, TEXT("high")))
+        return TEXT("High");
+    if (text_equal_nocase(level, TEXT("medium")))
+        return TEXT("Medium");
+    return text_equal_nocase(level, TEXT("low")) ? TEXT("Low") : TEXT("Informational");
+}
+
+static void sigma_about(const struct sigma_rule *rule, struct finding_about *out)
+{
+    *out = (struct finding_about){
+        .id = rule->id.bytes ? rule->id : rule->title,
+        .title = rule->title,
+        .severity = engine_severity(rule->level),
+        .description = rule->description.bytes ? rule->description : TEXT(""),
+        .tactics = rule->tactics,
+        .techniques = rule->techniques,
+    };
+}
+
+static void source_fill(struct engine *engine, const struct sigma_source *source)
+{
+    const struct engine_content *content = &engine->content;
+    struct source_rules *of = &engine->sources[engine->source_count];
+
+    of->source = source;
+    of->rules = calloc(content->sigma_count, sizeof *of->rules);
+    of->numbers = calloc(content->sigma_count, sizeof *of->numbers);
+    if (!of->rules || !of->numbers)
+        abort();
+    for (size_t i = 0; i < content->sigma_count; i++)
+        if (sigma_source_covers(source, content->sigma[i])) {
+            of->numbers[of->count] = i;
+            of->rules[of->count++] = content->sigma[i];
+        }
+    if (!of->count) {
+        free(of->rules);
+        free(of->numbers);
+        *of = (struct source_rules){.source = NULL};
+        return;
+    }
+    of->set = sigma_set_new(of->rules, of->count);
+    engine->source_count++;
+}
+
+static void sigma_fill(struct engine *engine)
+{
+    const struct engine_content *content = &engine->content;
+
+    for (size_t i = 0; i < content->sigma_count; i++)
+        sigma_about(content->sigma[i], &engine->about[builtin_rules_count + i]);
+    if (!content->sigma_count || !content->mapping)
+        return;
+    engine->sources = calloc(sigma_mapping_count(content->mapping), sizeof *engine->sources);
+    if (!engine->sources)
+        abort();
+    for (size_t i = 0; i < sigma_mapping_count(content->mapping); i++)
+        source_fill(engine, sigma_mapping_source(content->mapping, i));
+}
+
 struct engine *engine_new(const struct engine_content *content)
 {
     struct engine *engine = calloc(1, sizeof *engine);
 
     if (!engine)
         abort();
-    assert(rules_count <= RULES_MAX);
+    assert(builtin_rules_count <= RULES_MAX);
     engine->content = *content;
+    engine->about = calloc(builtin_rules_count + content->sigma_count, sizeof *engine->about);
+    if (!engine->about)
+        abort();
     engine->needles = needles_new();
-    for (size_t i = 0; i < rules_count; i++) {
+    for (size_t i = 0; i < builtin_rules_count; i++) {
+        builtin_about(builtin_rules[i], &engine->about[i]);
         if (content->off && content->off[i])
             continue;
         for (size_t kind = 0; kind < EVENT_KINDS; kind++)
-            if (rules[i]->kinds & EVENT_BIT(kind)) {
+            if (builtin_rules[i]->kinds & EVENT_BIT(kind)) {
                 engine->kinds[kind].numbers[engine->kinds[kind].count++] = (uint16_t)i;
-                engine->kinds[kind].remembers |= rules[i]->remembers;
+                engine->kinds[kind].remembers |= builtin_rules[i]->remembers;
             }
-        for (const char *const *word = rules[i]->words; word && *word; word++)
+        for (const char *const *word = builtin_rules[i]->words; word && *word; word++)
             word_add(engine, *word, (uint16_t)i);
     }
     needles_build(engine->needles);
+    sigma_fill(engine);
     return engine;
 }
 
@@ -78,7 +171,14 @@ void engine_free(struct engine *engine)
 {
     if (!engine)
         return;
+    for (size_t i = 0; i < engine->source_count; i++) {
+        sigma_set_free(engine->sources[i].set);
+        free(engine->sources[i].rules);
+        free(engine->sources[i].numbers);
+    }
+    free(engine->sources);
     needles_free(engine->needles);
+    free(engine->about);
     free(engine->words);
     free(engine);
 }
@@ -90,11 +190,21 @@ struct engine_scratch *engine_scratch_new(const struct engine *engine)
     if (!scratch)
         abort();
     scratch->engine = engine;
+    scratch->sources = calloc(engine->source_count + 1, sizeof(struct sigma_scratch *));
+    if (!scratch->sources)
+        abort();
+    for (size_t i = 0; i < engine->source_count; i++)
+        scratch->sources[i] = sigma_scratch_new(engine->sources[i].set);
     return scratch;
 }
 
 void engine_scratch_free(struct engine_scratch *scratch)
 {
+    if (!scratch)
+        return;
+    for (size_t i = 0; i < scratch->engine->source_count; i++)
+        sigma_scratch_free(scratch->sources[i]);
+    free(scratch->sources);
     free(scratch);
 }
 
@@ -124,6 +234,57 @@ static void commands_judge(struct judging *judging)
     }
 }
 
+/* ---- Sigma ---- */
+
+struct sigma_judging {
+    const struct engine *engine;
+    const struct source_rules *of;
+    struct judging *judging;
+};
+
+/* Sigma has no word for it: what an analyst would name first. */
+static struct text sigma_cause(const struct judging *judging)
+{
+    const struct event *event = judging->event;
+    struct text program = event_base_name(event->executable);
+
+    if (event->kind == EVENT_PROCESS)
+        return program.count || !judging->line->count ? program : judging->line->commands[0].name;
+    if (event->path.count)
+        return event->path;
+    if (event->domain.count)
+        return event->domain;
+    return event->remote_address.count ? event->remote_address : event->user;
+}
+
+static void sigma_matched_one(void *context, size_t rule, const struct sigma_found *found, size_t found_count)
+{
+    struct sigma_judging *sigma = context;
+    struct judging *judging = sigma->judging;
+
+    judging->about = &sigma->engine->about[builtin_rules_count + sigma->of->numbers[rule]];
+    for (const struct finding *said = judging->findings->first; said; said = said->next)
+        if (said->about == judging->about && said->event == judging->event)
+            return; /* another source of the same event has said so */
+    struct finding *finding = finding_add(judging, sigma_cause(judging));
+    for (size_t i = 0; i < found_count && finding->reason_count < FINDING_REASONS_MAX; i++) {
+        struct text name = found[i].field ? found[i].field->name : found[i].clause->field.bytes ? found[i].clause->field : TEXT("");
+        finding->reasons[finding->reason_count++] = (struct finding_reason){name, found[i].clause->printed, found[i].field ? found[i].field->value : TEXT_NONE};
+    }
+}
+
+static void sigma_judge(const struct engine *engine, struct engine_scratch *scratch, struct judging *judging)
+{
+    for (size_t i = 0; i < engine->source_count; i++) {
+        struct sigma_judging sigma = {engine, &engine->sources[i], judging};
+        struct sigma_event fields;
+        if (!(sigma_source_kinds(sigma.of->source) & EVENT_BIT(judging->event->kind)))
+            continue;
+        sigma_source_fields(sigma.of->source, judging->event, judging->line, judging->arena, &fields);
+        sigma_set_match(sigma.of->set, scratch->sources[i], &fields, sigma_matched_one, &sigma);
+    }
+}
+
 static void event_judge(const struct engine *engine, struct engine_scratch *scratch, struct judging *judging)
 {
     const struct event *event = judging->event;
@@ -134,22 +295,25 @@ static void event_judge(const struct engine *engine, struct engine_scratch *scra
     if (event->kind == EVENT_PROCESS) {
         struct text text = event->command_line.count ? event->command_line : event->executable;
         command_line_read(text, judging->arena, line);
-        memset(scratch->wanted, 0, rules_count * sizeof *scratch->wanted);
+        memset(scratch->wanted, 0, builtin_rules_count * sizeof *scratch->wanted);
         if (text.bytes)
             needles_scan(engine->needles, text, word_seen, scratch);
         if (event->executable.bytes)
             needles_scan(engine->needles, event->executable, word_seen, scratch);
     }
     for (size_t i = 0; i < asked->count; i++) {
-        const struct rule *rule = rules[asked->numbers[i]];
+        const struct rule *rule = builtin_rules[asked->numbers[i]];
         if (event->kind == EVENT_PROCESS && rule->words && !scratch->wanted[asked->numbers[i]])
             continue;
         judging->rule = rule;
+        judging->about = &engine->about[asked->numbers[i]];
         if (rule->command)
             commands_judge(judging);
         else
             rule->judge(judging);
     }
+    judging->rule = NULL;
+    sigma_judge(engine, scratch, judging);
 }
 
 void engine_judge(const struct engine *engine, struct engine_scratch *scratch, const struct event *events, size_t count, struct memory *memory, struct arena *arena,

@@ -2,14 +2,23 @@
 #define PICKET_DETECT_ENGINE_H
 
 #include "detect/rule.h"
+#include "detect/sigma_mapping.h"
+#include "detect/sigma_rule.h"
 
-/* All rules over one event: the built-in ones and the indicators that they ask, in one pass. It is made once, then only read; any
+/* All rules over one event: the built-in ones, the indicators that they ask, and Sigma's, in one pass. It is made once, then only read; any
  * thread may judge with it, each with a scratch of its own. What it answers depends on the event and the device's memory alone. */
 struct engine_content {
     const struct indicators *indicators; /* borrowed; NULL: none */
-    /* Of a built-in rule whether it is off; NULL: none is. By its number in `rules`. */
+    /* Of a built-in rule whether it is off; NULL: none is. By its number in `builtin_rules`. */
     const bool *off;
+    /* Borrowed as well. Those that no source of the mapping covers are never asked. */
+    const struct sigma_mapping *mapping;
+    const struct sigma_rule *const *sigma;
+    size_t sigma_count;
 };
+
+/* A Sigma level as an alert's severity: critical is High, and no level Informational. */
+struct text engine_severity(struct text level);
 
 struct engine;
 struct engine *engine_new(const struct engine_content *content);

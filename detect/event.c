@@ -64,6 +64,8 @@ static const struct {
     {"filesystem", EVENT_FILE},            {"peripheralusb", EVENT_USB},
     {"usb", EVENT_USB},                    {"peripheralethernet", EVENT_ETHERNET},
     {"ethernet", EVENT_ETHERNET},          {"configurationerror", EVENT_CONFIGURATION},
+    {"log", EVENT_LOG},                    {"diagnostic", EVENT_LOG},
+    {"syslog", EVENT_LOG},
     {"frontdoor", EVENT_DOOR},             {"clonedidentity", EVENT_CLONE},
 };
 

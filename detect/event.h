@@ -16,6 +16,7 @@ enum event_kind {
     EVENT_FILE,     /* FileSystem */
     EVENT_USB,
     EVENT_ETHERNET,
+    EVENT_LOG, /* Log, Diagnostic: what programs wrote */
     EVENT_CONFIGURATION, /* ConfigurationError */
     EVENT_DOOR,          /* FrontDoor: what our own front door refused */
     EVENT_CLONE,         /* ClonedIdentity */

@@ -8,7 +8,7 @@ struct finding *finding_add(struct judging *judging, struct text cause)
 {
     struct finding *finding = ARENA_NEW(judging->arena, struct finding);
 
-    finding->rule = judging->rule;
+    finding->about = judging->about;
     finding->cause = (struct text){cause.bytes ? cause.bytes : "", cause.count < CAUSE_BYTES_MAX ? cause.count : CAUSE_BYTES_MAX};
     while (finding->cause.count && !text_utf8_valid(finding->cause))
         finding->cause.count--; /* cut within a character */

@@ -19,12 +19,15 @@ struct finding_entity {
     struct text value;
 };
 
-struct rule;
-struct sigma_rule;
+/* What an alert says of the rule that raised it, whatever kind of rule that is. */
+struct finding_about {
+    struct text id, title, severity, description, tactics, techniques;
+    const char *const *remediation; /* NULL at the end, or for none */
+};
+
 struct finding {
     struct finding *next;
-    const struct rule *rule;   /* NULL: another kind of rule's, by its number in the engine */
-    size_t other;
+    const struct finding_about *about; /* lives as long as the engine */
     struct text cause;         /* the same cause on the same device is one alert */
     const struct event *event; /* the evidence */
     struct finding_reason reasons[FINDING_REASONS_MAX];

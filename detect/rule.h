@@ -41,6 +41,7 @@ struct rule {
 /* What a rule is asked about, and where it answers: with finding_add(). */
 struct judging {
     const struct rule *rule;
+    const struct finding_about *about; /* the same, for who is told */
     const struct event *event;
     const struct event *group; /* all elements of the sender's event that this one belongs to, in order */
     size_t group_count;
@@ -52,9 +53,9 @@ struct judging {
 };
 
 /* Every built-in detection. */
-extern const struct rule *const rules[];
-extern const size_t rules_count;
-const struct rule *rules_find(struct text id); /* NULL: there is none */
+extern const struct rule *const builtin_rules[];
+extern const size_t builtin_rules_count;
+const struct rule *builtin_rule_find(struct text id); /* NULL: there is none */
 
 /* Steps that many detections share. */
 extern const char *const rule_ask_user[];   /* was it meant by who ran it? */

@@ -20,13 +20,13 @@ const char *const rule_block_address[] = {"See what on the device talks with the
 #define DECLARE(name) extern const struct rule name;
 EACH_RULE(DECLARE)
 #define ROW(name) &name,
-const struct rule *const rules[] = {EACH_RULE(ROW)};
-const size_t rules_count = sizeof rules / sizeof *rules;
+const struct rule *const builtin_rules[] = {EACH_RULE(ROW)};
+const size_t builtin_rules_count = sizeof builtin_rules / sizeof *builtin_rules;
 
-const struct rule *rules_find(struct text id)
+const struct rule *builtin_rule_find(struct text id)
 {
-    for (size_t i = 0; i < rules_count; i++)
-        if (text_equal(text_of(rules[i]->id), id))
-            return rules[i];
+    for (size_t i = 0; i < builtin_rules_count; i++)
+        if (text_equal(text_of(builtin_rules[i]->id), id))
+            return builtin_rules[i];
     return NULL;
 }

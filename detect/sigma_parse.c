@@ -5,12 +5,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <yaml.h>
 
 #include "detect/sigma_value.h"
+#include "detect/yaml_node.h"
 
 #define DEPTH_MAX 60
 #define DETECTIONS_MAX 1000
+#define TAGS_MAX 50
 #define NODES_MAX 100000 /* an alias may stand for a list of aliases for lists … */
 
 struct detection {
@@ -43,11 +44,6 @@ static void *refuse(struct parsing *parsing, const char *format, ...)
 
 /* ---- YAML ---- */
 
-static struct text scalar(const yaml_node_t *node)
-{
-    return node && node->type == YAML_SCALAR_NODE ? (struct text){(const char *)node->data.scalar.value, node->data.scalar.length} : TEXT_NONE;
-}
-
 static const yaml_node_t *node_at(struct parsing *parsing, int index)
 {
     return yaml_document_get_node(parsing->document, index);
@@ -55,37 +51,19 @@ static const yaml_node_t *node_at(struct parsing *parsing, int index)
 
 static const yaml_node_t *member(struct parsing *parsing, const yaml_node_t *mapping, const char *name)
 {
-    if (!mapping || mapping->type != YAML_MAPPING_NODE)
-        return NULL;
-    for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start; pair < mapping->data.mapping.pairs.top; pair++)
-        if (text_equal(scalar(node_at(parsing, pair->key)), text_of(name)))
-            return node_at(parsing, pair->value);
-    return NULL;
+    return yaml_node_member(parsing->document, mapping, name);
 }
 
 static struct text member_text(struct parsing *parsing, const yaml_node_t *mapping, const char *name)
 {
-    return arena_text(parsing->arena, scalar(member(parsing, mapping, name)));
-}
-
-static size_t items_count(const yaml_node_t *list)
-{
-    return (size_t)(list->data.sequence.items.top - list->data.sequence.items.start);
-}
-
-static bool is_one_of(struct text text, const char *const *words)
-{
-    for (; *words; words++)
-        if (text_equal(text, text_of(*words)))
-            return true;
-    return false;
+    return arena_text(parsing->arena, yaml_node_text(member(parsing, mapping, name)));
 }
 
 static bool value_read(struct parsing *parsing, const yaml_node_t *node, struct sigma_value *out)
 {
     static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL}, *const yes[] = {"true", "True", "TRUE", NULL},
                       *const no[] = {"false", "False", "FALSE", NULL};
-    struct text raw = arena_text(parsing->arena, scalar(node));
+    struct text raw = arena_text(parsing->arena, yaml_node_text(node));
     char *end;
 
     if (!raw.bytes)
@@ -93,11 +71,11 @@ static bool value_read(struct parsing *parsing, const yaml_node_t *node, struct 
     *out = sigma_value_text(parsing->arena, raw);
     if (node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
         return true;
-    if (is_one_of(raw, nulls)) {
+    if (text_among(raw, nulls)) {
         *out = (struct sigma_value){.kind = SIGMA_VALUE_NULL, .raw = TEXT("null")};
-    } else if (is_one_of(raw, yes) || is_one_of(raw, no)) {
+    } else if (text_among(raw, yes) || text_among(raw, no)) {
         out->kind = SIGMA_VALUE_TRUTH;
-        out->truth = is_one_of(raw, yes);
+        out->truth = text_among(raw, yes);
     } else if ((raw.bytes[0] >= '0' && raw.bytes[0] <= '9') || (raw.count > 1 && strchr("-+.", raw.bytes[0]))) {
         char *text = arena_string(parsing->arena, raw);
         out->number = strtod(text, &end);
@@ -155,7 +133,7 @@ static struct sigma_node *item_node(struct parsing *parsing, struct text key, co
     item.modifiers = text_cut(key, '|', &item.field);
     if (!item.field.count)
         item.field = TEXT_NONE;
-    item.count = list ? items_count(node) : 1;
+    item.count = list ? yaml_node_items(node) : 1;
     item.values = ARENA_ARRAY(parsing->arena, struct sigma_value, item.count + 1);
     for (size_t i = 0; i < item.count; i++)
         if (!value_read(parsing, list ? node_at(parsing, node->data.sequence.items.start[i]) : node, &item.values[i]))
@@ -195,7 +173,7 @@ static struct sigma_node *mapping_node(struct parsing *parsing, const yaml_node_
     if (!count)
         return refuse(parsing, "a detection is empty");
     for (size_t i = 0; i < count; i++) {
-        struct text key = arena_text(parsing->arena, scalar(node_at(parsing, pairs[i].key)));
+        struct text key = arena_text(parsing->arena, yaml_node_text(node_at(parsing, pairs[i].key)));
         if (!key.bytes)
             return refuse(parsing, "a field's name is no text");
         nodes[i] = item_node(parsing, key, node_at(parsing, pairs[i].value));
@@ -208,7 +186,7 @@ static struct sigma_node *mapping_node(struct parsing *parsing, const yaml_node_
 /* A list is maps, or keywords. */
 static struct sigma_node *list_node(struct parsing *parsing, const yaml_node_t *list)
 {
-    size_t count = items_count(list);
+    size_t count = yaml_node_items(list);
     struct sigma_node **nodes = ARENA_ARRAY(parsing->arena, struct sigma_node *, count + 1);
     bool scalars = true;
 
@@ -373,14 +351,14 @@ static struct sigma_node *conditions(struct parsing *parsing, const yaml_node_t 
     struct sigma_node **nodes;
     size_t count;
 
-    if (!node || (node->type == YAML_SEQUENCE_NODE && !items_count(node)) || node->type == YAML_MAPPING_NODE)
+    if (!node || (node->type == YAML_SEQUENCE_NODE && !yaml_node_items(node)) || node->type == YAML_MAPPING_NODE)
         return refuse(parsing, "there is no condition");
     if (node->type == YAML_SCALAR_NODE)
-        return condition_node(parsing, arena_text(parsing->arena, scalar(node)));
-    count = items_count(node);
+        return condition_node(parsing, arena_text(parsing->arena, yaml_node_text(node)));
+    count = yaml_node_items(node);
     nodes = ARENA_ARRAY(parsing->arena, struct sigma_node *, count);
     for (size_t i = 0; i < count; i++) {
-        struct text text = arena_text(parsing->arena, scalar(node_at(parsing, node->data.sequence.items.start[i])));
+        struct text text = arena_text(parsing->arena, yaml_node_text(node_at(parsing, node->data.sequence.items.start[i])));
         nodes[i] = text.bytes ? condition_node(parsing, text) : refuse(parsing, "a condition is no text");
         if (!nodes[i])
             return NULL;
@@ -400,7 +378,7 @@ static bool detections_read(struct parsing *parsing, const yaml_node_t *mapping)
     parsing->detections = ARENA_ARRAY(parsing->arena, struct detection, count + 1);
     for (size_t i = 0; i < count; i++) {
         const yaml_node_pair_t *pair = &mapping->data.mapping.pairs.start[i];
-        struct text name = arena_text(parsing->arena, scalar(node_at(parsing, pair->key)));
+        struct text name = arena_text(parsing->arena, yaml_node_text(node_at(parsing, pair->key)));
         if (text_equal(name, TEXT("condition")))
             continue;
         if (text_equal(name, TEXT("timeframe")))
@@ -411,6 +389,34 @@ static bool detections_read(struct parsing *parsing, const yaml_node_t *mapping)
         parsing->detections[parsing->detection_count++] = (struct detection){name, node};
     }
     return true;
+}
+
+/* "attack.t1059.004", "attack.credential-access": techniques and tactics, with commas between. */
+static void tags_read(struct parsing *parsing, const yaml_node_t *root)
+{
+    const yaml_node_t *tags = member(parsing, root, "tags");
+    struct text *tactics = &parsing->rule.tactics, *techniques = &parsing->rule.techniques;
+
+    *tactics = *techniques = TEXT("");
+    for (size_t i = 0; tags && tags->type == YAML_SEQUENCE_NODE && i < yaml_node_items(tags) && i < TAGS_MAX; i++) {
+        struct text tag = yaml_node_text(node_at(parsing, tags->data.sequence.items.start[i]));
+        if (!text_starts(tag, TEXT("attack.")) || tag.count == 7)
+            continue;
+        char *name = arena_string(parsing->arena, (struct text){tag.bytes + 7, tag.count - 7});
+        bool technique = name[0] == 't' && name[1] >= '0' && name[1] <= '9';
+        struct text *list = technique ? techniques : tactics;
+        bool upper = true;
+        char *out = name;
+        for (char *at = name; *at; at++) { /* credential-access: CredentialAccess */
+            bool dash = *at == '-' || *at == '_';
+            char letter = upper && *at >= 'a' && *at <= 'z' ? (char)(*at & ~0x20) : *at;
+            upper = dash;
+            if (!dash)
+                *out++ = letter;
+        }
+        *out = '\0';
+        *list = text_of(arena_format(parsing->arena, "%.*s%s%s", TEXT_ARGS(*list), list->count ? ", " : "", name));
+    }
 }
 
 static bool rule_read(struct parsing *parsing, const yaml_node_t *root)
@@ -424,6 +430,9 @@ static bool rule_read(struct parsing *parsing, const yaml_node_t *root)
     rule->title = member_text(parsing, root, "title");
     rule->status = member_text(parsing, root, "status");
     rule->level = member_text(parsing, root, "level");
+    rule->description = member_text(parsing, root, "description");
+    rule->author = member_text(parsing, root, "author");
+    tags_read(parsing, root);
     if (member(parsing, root, "correlation"))
         return refuse(parsing, "correlation rules are not supported yet") != NULL;
     if (member(parsing, root, "filter"))
@@ -447,7 +456,24 @@ void sigma_rule_done(const struct sigma_rule *rule)
         pcre2_code_free(rule->clauses[i]->regex);
 }
 
-static void document_read(yaml_document_t *document, struct arena *arena, sigma_each *each, void *context)
+/* The lines that the document stands in; libyaml counts characters, and not bytes. */
+static struct text document_text(const yaml_document_t *document, struct text yaml)
+{
+    size_t from = 0, to = yaml.count, line = 0, first = document->start_mark.line, last = document->end_mark.line;
+
+    for (size_t i = 0; i < yaml.count && line < last; i++) {
+        if (yaml.bytes[i] != '\n')
+            continue;
+        line++;
+        if (line == first)
+            from = i + 1;
+        if (line == last)
+            to = i + 1;
+    }
+    return (struct text){yaml.bytes + from, to - from};
+}
+
+static void document_read(yaml_document_t *document, struct text yaml, struct arena *arena, sigma_each *each, void *context)
 {
     struct parsing parsing = {.document = document, .arena = arena};
 
@@ -456,6 +482,7 @@ static void document_read(yaml_document_t *document, struct arena *arena, sigma_
     if (fine) {
         struct sigma_rule *rule = ARENA_NEW(arena, struct sigma_rule);
         *rule = parsing.rule;
+        rule->source = document_text(document, yaml);
         each(context, rule, id, NULL);
     } else {
         sigma_rule_done(&parsing.rule);
@@ -481,7 +508,7 @@ enum status sigma_parse(struct text yaml, struct arena *arena, sigma_each *each,
         }
         more = yaml_document_get_root_node(&document) != NULL;
         if (more)
-            document_read(&document, arena, each, context);
+            document_read(&document, yaml, arena, each, context);
         yaml_document_delete(&document);
     }
     yaml_parser_delete(&parser);

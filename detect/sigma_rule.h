@@ -60,7 +60,9 @@ struct sigma_node {
 };
 
 struct sigma_rule {
-    struct text id, title, status, level, category, product, service;
+    struct text id, title, status, level, category, product, service; /* TEXT_NONE: not said */
+    struct text description, author, source; /* the last is the document it was read from, borrowed */
+    struct text tactics, techniques; /* of its tags, with commas between; "" for none */
     struct sigma_node *condition;
     struct sigma_clause **clauses; /* all that the condition reaches */
     size_t clause_count;

@@ -1,23 +1,24 @@
 #include "programs/commands.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include <jansson.h>
 
+#include "detect/engine.h"
 #include "detect/sigma_parse.h"
 #include "detect/sigma_set.h"
 #include "programs/json_lines.h"
+#include "programs/rule_files.h"
 #include "runtime/buf.h"
+#include "runtime/clock.h"
 #include "runtime/process.h"
 
 #define FILES_MAX 100000
-#define RULE_BYTES_MAX (4 * 1024 * 1024)
 #define FIELDS_MAX 2000 /* of one event */
 #define DEPTH_MAX 20
-#define FOLDERS_OPEN 20
+#define MAPPING_BYTES_MAX (1 << 20)
+#define DETAILS_BYTES_MAX (16 << 20)
 
 /* Rules that were read, and the one event that they are looking at. */
 struct rules {
@@ -28,12 +29,25 @@ struct rules {
     size_t count, room, refused;
     const char *file;
     bool lint, json; /* refusals are the answer, and not beside it */
+    bool optional;   /* there may be none */
+};
+
+/* What a device of the events is remembered by. */
+struct device_memory {
+    struct device_memory *next;
+    struct text device;
+    struct memory *memory;
 };
 
 struct testing {
     const struct rules *rules;
     struct sigma_set *set;
     struct sigma_scratch *scratch;
+    /* Where the events are Picket's: */
+    struct engine *engine;
+    struct engine_scratch *engine_scratch;
+    struct arena memories;
+    struct device_memory *devices;
     bool json;
     const json_t *event; /* the one that is looked at, and its line */
     size_t number;
@@ -48,35 +62,46 @@ static enum cli_exit run_lint(const struct cli *cli);
 static const struct cli_flag test_flags[] = {
     {"rules", "PATH", "A file of rules, or a folder of them with all that lies within; may be said several times."},
     {"events", "FILE", "Events, a JSON object a line."},
-    {"events-as", "NAMES", "Whose names the events' fields bear: sigma."},
+    {"events-as", "NAMES", "Whose names the events' fields bear: picket (default; as GET /v1/events answers) or sigma."},
+    {"built-in", NULL, "Ask the built-in detections as well; of Picket's events."},
+    {"mapping", "FILE", "What Sigma's log sources are among Picket's events, instead of the mapping that is built in."},
+};
+static const struct cli_flag lint_flags[] = {
+    {"mapping", "FILE", "What Sigma's log sources are among Picket's events, instead of the mapping that is built in."},
 };
 
 const struct cli_verb rule_verbs[] = {
     {"rule test", "[PATH...]", "Say which rules match which events, and by which field: a line a match.",
-     "PATHs are more of --rules. A rule's logsource is not compared with the events. A rule that cannot be understood\n"
-     "wholly is refused on stderr, with its file, its id and the reason; the others are tested.",
+     "PATHs are more of --rules. Of Picket's events each rule sees those that its logsource is mapped to, with Sigma's names; of events with\n"
+     "Sigma's names it sees all. A rule that cannot be understood wholly is refused on stderr, with its file, its id and the reason; the\n"
+     "others are tested.",
      CLI_FLAGS(test_flags), CLI_JSON, 0, FILES_MAX, run_test},
-    {"rule lint", "PATH...", "Say of each rule whether it is understood, and what about it is costly: a line each.",
-     "A PATH is a file of rules, or a folder of them with all that lies within. Exit 1 when a rule was refused.", CLI_NO_FLAGS, CLI_JSON, 1,
+    {"rule lint", "PATH...", "Say of each rule whether it is understood, what about it is costly, and whether it can match: a line each.",
+     "A PATH is a file of rules, or a folder of them with all that lies within. Exit 1 when a rule was refused.", CLI_FLAGS(lint_flags), CLI_JSON, 1,
      FILES_MAX, run_lint},
 };
 const size_t rule_verb_count = sizeof rule_verbs / sizeof rule_verbs[0];
 
 /* ---- rules ---- */
 
-static void lint_print(const struct rules *rules, const char *file, struct text id, const char *reason, bool always)
+static void lint_print(const struct rules *rules, const char *file, struct text id, const char *reason, const char *const *warnings)
 {
-    const char *warning = "no text of three letters is demanded: it is tried on every event";
-
     if (!rules->json) {
-        printf("%s: %.*s: %s\n", file, TEXT_ARGS(id.bytes ? id : TEXT("no id")), reason ? reason : always ? warning : "ok");
+        printf("%s: %.*s: %s", file, TEXT_ARGS(id.bytes ? id : TEXT("no id")), reason ? reason : *warnings ? "" : "ok");
+        for (; !reason && *warnings; warnings++)
+            printf("%s%s", *warnings, warnings[1] ? "; " : "");
+        putchar('\n');
         return;
     }
     json_t *line = json_pack("{s:s,s:o,s:b}", "file", file, "rule", id.bytes ? json_stringn(id.bytes, id.count) : json_null(), "ok", !reason);
     if (reason)
         json_object_set_new(line, "reason", json_string(reason));
-    if (!reason && always)
-        json_object_set_new(line, "warnings", json_pack("[s]", warning));
+    if (!reason && *warnings) {
+        json_t *list = json_array();
+        for (; *warnings; warnings++)
+            json_array_append_new(list, json_string(*warnings));
+        json_object_set_new(line, "warnings", list);
+    }
     json_dumpf(line, stdout, JSON_COMPACT);
     json_decref(line);
     putchar('\n');
@@ -88,7 +113,7 @@ static void rule_take(void *context, const struct sigma_rule *rule, struct text 
 
     if (!rule) {
         if (rules->lint)
-            lint_print(rules, rules->file, id, reason, false);
+            lint_print(rules, rules->file, id, reason, NULL);
         else
             fprintf(stderr, "%s: %.*s: %s\n", rules->file, TEXT_ARGS(id.bytes ? id : TEXT("no id")), reason);
         rules->refused++;
@@ -107,68 +132,16 @@ static void rule_take(void *context, const struct sigma_rule *rule, struct text 
     rules->ids[rules->count++] = id;
 }
 
-static enum status file_load(struct rules *rules, const char *path, struct problem *why)
+static enum status file_load(void *context, const char *path, struct text content, struct problem *why)
 {
+    struct rules *rules = context;
     struct problem broken;
-    struct buf content;
 
-    buf_init(&content, RULE_BYTES_MAX);
-    enum status status = process_read_file(path, RULE_BYTES_MAX, &content, why);
+    (void)why;
     rules->file = arena_string(&rules->arena, text_of(path));
-    if (!status && sigma_parse(buf_as_text(&content), &rules->arena, rule_take, rules, &broken))
+    if (sigma_parse(content, &rules->arena, rule_take, rules, &broken))
         rule_take(rules, NULL, TEXT_NONE, broken.text);
-    buf_done(&content);
-    return status;
-}
-
-static struct {
-    char **paths;
-    size_t count, room;
-} found_files; /* nftw() hands no context on */
-
-static int file_found(const char *path, const struct stat *facts, int kind, struct FTW *walk)
-{
-    struct text name = text_of(path);
-
-    (void)facts;
-    (void)walk;
-    if (kind != FTW_F || !(text_ends(name, TEXT(".yml")) || text_ends(name, TEXT(".yaml"))))
-        return 0;
-    if (found_files.count == found_files.room) {
-        found_files.room = 2 * found_files.room + 256;
-        found_files.paths = realloc(found_files.paths, found_files.room * sizeof *found_files.paths);
-        if (!found_files.paths)
-            abort();
-    }
-    found_files.paths[found_files.count] = strdup(path);
-    return found_files.paths[found_files.count++] ? 0 : -1;
-}
-
-static int path_compare(const void *left, const void *right)
-{
-    return strcmp(*(char *const *)left, *(char *const *)right);
-}
-
-static enum status path_load(struct rules *rules, const char *path, struct problem *why)
-{
-    enum status status = STATUS_OK;
-    struct stat facts;
-
-    if (stat(path, &facts))
-        return problem_set(why, STATUS_REJECT, "there is no %s", path);
-    if (!S_ISDIR(facts.st_mode))
-        return file_load(rules, path, why);
-    if (nftw(path, file_found, FOLDERS_OPEN, FTW_PHYS))
-        return problem_set(why, STATUS_REJECT, "%s cannot be read", path);
-    qsort(found_files.paths, found_files.count, sizeof *found_files.paths, path_compare);
-    for (size_t i = 0; i < found_files.count; i++) {
-        if (!status)
-            status = file_load(rules, found_files.paths[i], why);
-        free(found_files.paths[i]);
-    }
-    free(found_files.paths);
-    memset(&found_files, 0, sizeof found_files);
-    return status;
+    return STATUS_OK;
 }
 
 static void rules_done(struct rules *rules)
@@ -187,11 +160,28 @@ static enum status rules_load(const struct cli *cli, struct rules *rules, struct
     const char *path;
 
     for (int i = 0; !status && !rules->lint && (path = cli_value_at(cli, "rules", i)); i++)
-        status = path_load(rules, path, why);
+        status = rule_files_each(path, file_load, rules, why);
     for (int i = 0; !status && (path = cli_argument(cli, i)); i++)
-        status = path_load(rules, path, why);
-    if (!status && !rules->count && !rules->refused)
+        status = rule_files_each(path, file_load, rules, why);
+    if (!status && !rules->count && !rules->refused && !rules->optional)
         return problem_set(why, STATUS_REJECT, "there are no rules: name a file or a folder of .yml files with --rules");
+    return status;
+}
+
+static enum status mapping_load(const struct cli *cli, struct arena *arena, struct sigma_mapping **out, struct problem *why)
+{
+    const char *path = cli_value(cli, "mapping");
+    struct buf content;
+
+    if (!path)
+        return sigma_mapping_read(sigma_mapping_builtin(), arena, out, why);
+    buf_init(&content, MAPPING_BYTES_MAX);
+    enum status status = process_read_file(path, MAPPING_BYTES_MAX, &content, why);
+    if (!status)
+        status = sigma_mapping_read(arena_text(arena, buf_as_text(&content)), arena, out, why);
+    if (status == STATUS_REJECT)
+        problem_prefix(why, "%s", path);
+    buf_done(&content);
     return status;
 }
 
@@ -287,10 +277,129 @@ static enum status event_test(void *context, json_t *event, size_t number, struc
     return STATUS_OK;
 }
 
+/* ---- Picket's events ---- */
+
+static struct memory *memory_of(struct testing *testing, struct text device)
+{
+    struct device_memory *found = testing->devices;
+
+    while (found && !text_equal(found->device, device))
+        found = found->next;
+    if (found)
+        return found->memory;
+    found = ARENA_NEW(&testing->memories, struct device_memory);
+    *found = (struct device_memory){testing->devices, arena_text(&testing->memories, device), memory_new(&testing->memories)};
+    testing->devices = found;
+    return found->memory;
+}
+
+static struct text string_of(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    return json_is_string(value) ? (struct text){json_string_value(value), json_string_length(value)} : TEXT("");
+}
+
+static void finding_print(const struct testing *testing, const struct finding *finding)
+{
+    json_t *id = json_object_get(testing->event, "event_id");
+
+    if (testing->json) {
+        json_t *matched = json_array();
+        for (size_t i = 0; i < finding->reason_count; i++)
+            json_array_append_new(matched, json_pack("{s:s%,s:s%}", "field", finding->reasons[i].field.bytes, finding->reasons[i].field.count, "clause",
+                                                     finding->reasons[i].clause.bytes, finding->reasons[i].clause.count));
+        json_t *line = json_pack("{s:o,s:s%,s:o}", "event", id ? json_incref(id) : json_integer((json_int_t)testing->number), "rule", finding->about->id.bytes,
+                                 finding->about->id.count, "matched", matched);
+        json_dumpf(line, stdout, JSON_COMPACT);
+        json_decref(line);
+        putchar('\n');
+        return;
+    }
+    if (json_is_string(id))
+        printf("%s", json_string_value(id));
+    else
+        printf("%zu", testing->number);
+    printf("  %.*s  %.*s:", TEXT_ARGS(finding->about->id), TEXT_ARGS(finding->about->title));
+    for (size_t i = 0; i < finding->reason_count; i++)
+        printf("%s %.*s", i ? ";" : "", TEXT_ARGS(finding->reasons[i].clause));
+    putchar('\n');
+}
+
+/* As GET /v1/events answers: a name, and details as an object. */
+static enum status picket_event_test(void *context, json_t *object, size_t number, struct problem *why)
+{
+    struct testing *testing = context;
+    struct findings findings = {.count = 0};
+    struct text time = string_of(object, "time_stamp");
+    json_t *details = json_object_get(object, "details");
+    struct event event;
+
+    if (!string_of(object, "name").count || !json_is_object(details))
+        return problem_set(why, STATUS_REJECT, "an event has a name, and details as an object (with Sigma's names it is --events-as sigma)");
+    arena_clear(&testing->arena);
+    testing->event = object;
+    testing->number = number;
+    char *text = json_dumps(details, JSON_COMPACT);
+    struct event_source source = {.id = string_of(object, "event_id"), .name = string_of(object, "name"), .details = arena_text(&testing->arena, text_of(text))};
+    free(text);
+    if (time.count && !clock_parse(time, &source.at_us))
+        return problem_set(why, STATUS_REJECT, "\"time_stamp\" is a time: 2026-01-31T10:20:30Z");
+    if (json_is_integer(json_object_get(object, "hit_count")) && json_integer_value(json_object_get(object, "hit_count")) > 0)
+        source.hits = (uint64_t)json_integer_value(json_object_get(object, "hit_count"));
+    if (!event_read(&source, &testing->arena, &event))
+        return STATUS_OK;
+    engine_judge(testing->engine, testing->engine_scratch, &event, 1, memory_of(testing, string_of(object, "device")), &testing->arena, &findings);
+    for (const struct finding *finding = findings.first; finding; finding = finding->next)
+        finding_print(testing, finding);
+    return STATUS_OK;
+}
+
+static enum status picket_events_test(const struct cli *cli, struct testing *testing, const char *events, struct problem *why)
+{
+    struct engine_content content = {.sigma = testing->rules->list, .sigma_count = testing->rules->count};
+    bool *off = calloc(builtin_rules_count, sizeof *off);
+    struct sigma_mapping *mapping = NULL;
+
+    if (!off)
+        abort();
+    for (size_t i = 0; i < builtin_rules_count; i++)
+        off[i] = !cli_given(cli, "built-in");
+    content.off = off;
+    arena_init(&testing->memories);
+    enum status status = mapping_load(cli, &testing->memories, &mapping, why);
+    content.mapping = mapping;
+    for (size_t i = 0; !status && i < testing->rules->count; i++) {
+        const char *never = sigma_mapping_never(mapping, testing->rules->list[i], &testing->memories);
+        if (never)
+            fprintf(stderr, "%s: %.*s: %s\n", testing->rules->files[i], TEXT_ARGS(testing->rules->ids[i]), never);
+    }
+    if (!status) {
+        testing->engine = engine_new(&content);
+        testing->engine_scratch = engine_scratch_new(testing->engine);
+        status = json_lines_each(events, "an event", picket_event_test, testing, why);
+    }
+    engine_scratch_free(testing->engine_scratch);
+    engine_free(testing->engine);
+    arena_done(&testing->memories);
+    free(off);
+    return status;
+}
+
+static enum status sigma_events_test(struct testing *testing, const char *events, struct problem *why)
+{
+    testing->set = sigma_set_new(testing->rules->list, testing->rules->count);
+    testing->scratch = sigma_scratch_new(testing->set);
+    enum status status = json_lines_each(events, "an event", event_test, testing, why);
+    sigma_scratch_free(testing->scratch);
+    sigma_set_free(testing->set);
+    return status;
+}
+
 static enum cli_exit run_test(const struct cli *cli)
 {
     const char *events = cli_value(cli, "events"), *names = cli_value(cli, "events-as");
-    struct rules rules = {.count = 0};
+    struct rules rules = {.optional = cli_given(cli, "built-in")};
+    bool sigma = names && strcmp(names, "sigma") == 0;
     struct testing testing = {.rules = &rules, .json = cli_given(cli, "json")};
     enum status status = STATUS_OK;
     struct problem why;
@@ -299,17 +408,14 @@ static enum cli_exit run_test(const struct cli *cli)
     arena_init(&testing.arena);
     if (!events)
         status = problem_set(&why, STATUS_REJECT, "which events? --events FILE says it");
-    else if (!names || strcmp(names, "sigma") != 0)
-        status = problem_set(&why, STATUS_REJECT, "only events with Sigma's names can be tested yet: --events-as sigma");
+    else if (names && strcmp(names, "sigma") != 0 && strcmp(names, "picket") != 0)
+        status = problem_set(&why, STATUS_REJECT, "--events-as is picket or sigma, and not %s", names);
+    else if (sigma && cli_given(cli, "built-in"))
+        status = problem_set(&why, STATUS_REJECT, "the built-in detections look at Picket's events, and not at those with Sigma's names");
     if (!status)
         status = rules_load(cli, &rules, &why);
-    if (!status) {
-        testing.set = sigma_set_new(rules.list, rules.count);
-        testing.scratch = sigma_scratch_new(testing.set);
-        status = json_lines_each(events, "an event", event_test, &testing, &why);
-        sigma_scratch_free(testing.scratch);
-        sigma_set_free(testing.set);
-    }
+    if (!status)
+        status = sigma ? sigma_events_test(&testing, events, &why) : picket_events_test(cli, &testing, events, &why);
     rules_done(&rules);
     arena_done(&testing.arena);
     return cli_end(status, &why);
@@ -320,14 +426,23 @@ static enum cli_exit run_test(const struct cli *cli)
 static enum cli_exit run_lint(const struct cli *cli)
 {
     struct rules rules = {.lint = true, .json = cli_given(cli, "json")};
-    enum status status;
+    struct sigma_mapping *mapping = NULL;
     struct problem why;
 
     arena_init(&rules.arena);
-    status = rules_load(cli, &rules, &why);
+    enum status status = mapping_load(cli, &rules.arena, &mapping, &why);
+    if (!status)
+        status = rules_load(cli, &rules, &why);
     struct sigma_set *set = sigma_set_new(rules.list, rules.count);
-    for (size_t i = 0; i < rules.count; i++)
-        lint_print(&rules, rules.files[i], rules.ids[i], NULL, sigma_set_tries(set, i));
+    for (size_t i = 0; !status && i < rules.count; i++) {
+        const char *warnings[3] = {NULL}, *never = sigma_mapping_never(mapping, rules.list[i], &rules.arena);
+        size_t count = 0;
+        if (never)
+            warnings[count++] = never;
+        if (sigma_set_tries(set, i))
+            warnings[count++] = "no text of three letters is demanded: it is tried on every event";
+        lint_print(&rules, rules.files[i], rules.ids[i], NULL, warnings);
+    }
     sigma_set_free(set);
     bool refused = rules.refused > 0;
     rules_done(&rules);

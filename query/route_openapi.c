@@ -30,6 +30,17 @@
     "\"authentication\":{\"type\":\"string\",\"enum\":[\"sas\",\"thumbprint\",\"authority\"],\"default\":\"sas\"}"               \
     ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA ",\"primary_thumbprint\":" THUMBPRINT_SCHEMA      \
     ",\"secondary_thumbprint\":" THUMBPRINT_SCHEMA
+#define RULE_HEAD                                                                                                           \
+    "\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"kind\":{\"type\":\"string\",\"enum\":[\"builtin\",\"sigma\"]}"            \
+    ",\"enabled\":" FLAG_SCHEMA ",\"severity\":" TEXT_SCHEMA ",\"title\":" TEXT_SCHEMA ",\"alerts_open\":" NUMBER_SCHEMA     \
+    ",\"changed_at\":" TIME_SCHEMA
+#define ALERT_HEAD                                                                                                          \
+    "\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA ",\"module\":" TEXT_SCHEMA                \
+    ",\"rule\":" TEXT_SCHEMA ",\"cause\":" TEXT_SCHEMA ",\"severity\":" TEXT_SCHEMA ",\"title\":" TEXT_SCHEMA               \
+    ",\"status\":" TEXT_SCHEMA ",\"assignee\":" TEXT_SCHEMA ",\"repeats\":" NUMBER_SCHEMA ",\"hits\":" NUMBER_SCHEMA         \
+    ",\"first_seen_at\":" TIME_SCHEMA ",\"last_seen_at\":" TIME_SCHEMA ",\"closed_at\":" TIME_SCHEMA                         \
+    ",\"closed_as\":" TEXT_SCHEMA ",\"tactics\":" TEXT_SCHEMA ",\"techniques\":" TEXT_SCHEMA ",\"found_later\":" FLAG_SCHEMA \
+    ",\"simulated\":" FLAG_SCHEMA ",\"details\":" ANY_OBJECT
 #define LETTER_HEAD \
     "\"id\":" NUMBER_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA ",\"module\":" TEXT_SCHEMA \
     ",\"received_at\":" TIME_SCHEMA ",\"written_at\":" TIME_SCHEMA ",\"state\":" TEXT_SCHEMA ",\"reason\":" TEXT_SCHEMA \
@@ -151,12 +162,23 @@ static const struct {
     {"DeadLetter", OBJECT(LETTER_HEAD ",\"headers\":" ANY_OBJECT ",\"body_encoding\":{\"type\":\"string\",\"enum\":[\"text\","
                                       "\"base64\"]},\"body\":" TEXT_SCHEMA)},
     {"DeadLetterState", OBJECT("\"id\":" NUMBER_SCHEMA ",\"state\":" TEXT_SCHEMA)},
-    {"AlertList",
-     PAGE_OF("alerts", OBJECT("\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA
-                              ",\"module\":" TEXT_SCHEMA ",\"rule\":" TEXT_SCHEMA ",\"cause\":" TEXT_SCHEMA
-                              ",\"severity\":" TEXT_SCHEMA ",\"title\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA
-                              ",\"repeats\":" NUMBER_SCHEMA ",\"first_seen_at\":" TIME_SCHEMA
-                              ",\"last_seen_at\":" TIME_SCHEMA ",\"details\":" ANY_OBJECT))},
+    {"AlertList", PAGE_OF("alerts", OBJECT(ALERT_HEAD))},
+    {"Alert", OBJECT(ALERT_HEAD ",\"description\":" TEXT_SCHEMA ",\"reasons\":{\"type\":\"array\",\"items\":" ANY_OBJECT
+                     "},\"entities\":{\"type\":\"array\",\"items\":" ANY_OBJECT "},\"remediation\":" TEXTS_SCHEMA
+                     ",\"events\":{\"type\":\"array\",\"items\":" ANY_OBJECT "},\"comments\":{\"type\":\"array\",\"items\":" ANY_OBJECT "}")},
+    {"AlertChange", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"status\":{\"type\":\"string\",\"enum\":[\"open\",\"in_progress\","
+                    "\"closed\"]},\"assignee\":" TEXT_SCHEMA ",\"closed_as\":{\"type\":\"string\",\"enum\":[\"true_positive\",\"false_positive\",\"benign\","
+                    "\"undetermined\"]}}}"},
+    {"RuleList", PAGE_OF("rules", OBJECT(RULE_HEAD))},
+    {"Rule", OBJECT(RULE_HEAD ",\"description\":" TEXT_SCHEMA ",\"spares\":" TEXT_SCHEMA ",\"needs\":" TEXT_SCHEMA ",\"tuning\":" TEXT_SCHEMA
+                    ",\"author\":" TEXT_SCHEMA ",\"tactics\":" TEXT_SCHEMA ",\"techniques\":" TEXT_SCHEMA ",\"remediation\":" TEXTS_SCHEMA
+                    ",\"samples\":{\"type\":\"array\",\"items\":" ANY_OBJECT "},\"source\":" TEXT_SCHEMA ",\"clauses\":" TEXTS_SCHEMA ",\"warnings\":" TEXTS_SCHEMA
+                    ",\"refused\":" TEXT_SCHEMA)},
+    {"RuleNew", BODY("\"source\"", "\"source\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA)},
+    {"RulesAdded", OBJECT("\"rules\":{\"type\":\"array\",\"items\":" OBJECT("\"id\":" TEXT_SCHEMA ",\"title\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA
+                                                                              ",\"status\":" TEXT_SCHEMA ",\"warnings\":" TEXTS_SCHEMA) "}")},
+    {"RuleStatus", OBJECT("\"id\":" TEXT_SCHEMA ",\"enabled\":" FLAG_SCHEMA)},
+    {"AlertComment", BODY("\"body\"", "\"body\":" TEXT_SCHEMA)},
     {"AlertStatus", OBJECT("\"id\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA)},
     {"TokenList", PAGE_OF("tokens", OBJECT("\"id\":" NUMBER_SCHEMA ",\"prefix\":" TEXT_SCHEMA ",\"role\":" TEXT_SCHEMA
                                            ",\"workspaces\":" TEXTS_SCHEMA ",\"description\":" TEXT_SCHEMA
@@ -238,6 +260,7 @@ static const struct {
     {"query", TEXT_SCHEMA, "The KQL text."},
     {"timespan", TEXT_SCHEMA, "ISO 8601: a duration back from now, start/end, start/duration or duration/end."},
     {"workspaces", TEXT_SCHEMA, "Further workspaces whose rows count as well, commas between."},
+    {"active", "{\"type\":\"string\",\"enum\":[\"true\",\"false\"]}", "Only those that are not closed: true."},
     {"action", TEXT_SCHEMA, "Only this action, such as device.create."},
 };
 

@@ -10,7 +10,7 @@ ROUTE_HANDLER(status_show)
     static const char count[] =
         "SELECT d.devices, d.modules, a.seen, a.messages, a.events, a.resends, a.refused, a.departures, l.lost, l.missing,"
         " l.dropped,"
-        " (SELECT count(*) FROM picket.alert WHERE workspace_id = ANY($1::int[]) AND status = 'open'),"
+        " (SELECT count(*) FROM picket.alert WHERE workspace_id = ANY($1::int[]) AND status <> 'closed'),"
         " (SELECT count(*) FROM picket.dead_letter WHERE workspace_id = ANY($1::int[]) AND state <> 'replayed'),"
         " (SELECT count(*) FROM picket.bus_gap)"
         " FROM (SELECT count(*) FILTER (WHERE module_id = '') AS devices, count(*) FILTER (WHERE module_id <> '') AS modules"

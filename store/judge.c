@@ -207,7 +207,7 @@ static enum status memories_load(struct batch_judging *judging, struct problem *
 
 static bool raised_same(const struct raised *raised, const struct judged_message *message, const struct finding *finding)
 {
-    return raised->of->device == message->device && raised->finding->rule == finding->rule && text_equal(raised->finding->cause, finding->cause) &&
+    return raised->of->device == message->device && raised->finding->about == finding->about && text_equal(raised->finding->cause, finding->cause) &&
            text_equal(device_message_text(raised->of->message->record.module), device_message_text(message->message->record.module));
 }
 
@@ -302,29 +302,29 @@ static enum status memories_save(struct batch_judging *judging, struct problem *
     return STATUS_OK;
 }
 
-static void steps_write(const struct rule *rule, struct buf *out)
+static void steps_write(const char *const *steps, struct buf *out)
 {
     buf_byte(out, '[');
-    for (size_t i = 0; rule->remediation[i]; i++) {
+    for (size_t i = 0; steps && steps[i]; i++) {
         buf_string(out, i ? "," : "");
-        buf_json_string(out, text_of(rule->remediation[i]));
+        buf_json_string(out, text_of(steps[i]));
     }
     buf_byte(out, ']');
 }
 
 static void raised_put(struct columns *columns, const struct raised *raised, struct buf *scratch)
 {
-    const struct rule *rule = raised->finding->rule;
+    const struct finding_about *about = raised->finding->about;
     size_t column = 0;
 
     columns_i64(columns, column++, (int64_t)raised->of->message->record.workspace);
     columns_text(columns, column++, device_message_text(raised->of->message->record.device));
     columns_text(columns, column++, device_message_text(raised->of->message->record.module));
-    columns_text(columns, column++, text_of(rule->id));
+    columns_text(columns, column++, about->id);
     columns_text(columns, column++, raised->finding->cause);
-    columns_text(columns, column++, text_of(rule->severity));
-    columns_text(columns, column++, text_of(rule->title));
-    columns_text(columns, column++, text_of(rule->fires));
+    columns_text(columns, column++, about->severity);
+    columns_text(columns, column++, about->title);
+    columns_text(columns, column++, about->description);
     buf_clear(scratch);
     finding_write_properties(raised->finding, scratch);
     columns_text(columns, column++, buf_as_text(scratch));
@@ -335,10 +335,10 @@ static void raised_put(struct columns *columns, const struct raised *raised, str
     finding_write_entities(raised->finding, scratch);
     columns_text(columns, column++, buf_as_text(scratch));
     buf_clear(scratch);
-    steps_write(rule, scratch);
+    steps_write(about->remediation, scratch);
     columns_text(columns, column++, buf_as_text(scratch));
-    columns_text(columns, column++, text_of(rule->tactics));
-    columns_text(columns, column++, text_of(rule->techniques));
+    columns_text(columns, column++, about->tactics);
+    columns_text(columns, column++, about->techniques);
     columns_i64(columns, column++, (int64_t)raised->times);
     columns_i64(columns, column++, raised->hits < INT32_MAX ? (int64_t)raised->hits : INT32_MAX);
     columns_time(columns, column++, raised->first_us);
@@ -351,7 +351,7 @@ static int raised_compare(const void *left, const void *right)
     int order = (a->of->device > b->of->device) - (a->of->device < b->of->device);
 
     order = order ? order : text_compare(device_message_text(a->of->message->record.module), device_message_text(b->of->message->record.module));
-    order = order ? order : strcmp(a->finding->rule->id, b->finding->rule->id);
+    order = order ? order : text_compare(a->finding->about->id, b->finding->about->id);
     return order ? order : text_compare(a->finding->cause, b->finding->cause);
 }
 

@@ -3,15 +3,22 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "detect/sigma_parse.h"
+#include "runtime/log.h"
+
 /* A workspace that has rules of its own, or switched some off. */
 struct workspace_rules {
     int workspace;
     struct engine *engine;
     bool *off;
+    const struct sigma_rule **sigma;
+    size_t sigma_count, sigma_room;
 };
 
 struct ruleset_view {
     size_t held; /* by the ruleset itself too, while it is in force */
+    struct arena arena; /* of rules and mapping */
+    struct sigma_mapping *mapping;
     struct engine *usual;
     struct workspace_rules *workspaces; /* in the order of their numbers */
     size_t count;
@@ -39,11 +46,16 @@ static void view_free(struct ruleset_view *view)
     if (!view)
         return;
     for (size_t i = 0; i < view->count; i++) {
-        engine_free(view->workspaces[i].engine);
-        free(view->workspaces[i].off);
+        struct workspace_rules *of = &view->workspaces[i];
+        engine_free(of->engine);
+        for (size_t k = 0; k < of->sigma_count; k++)
+            sigma_rule_done(of->sigma[k]);
+        free(of->sigma);
+        free(of->off);
     }
     free(view->workspaces);
     engine_free(view->usual);
+    arena_done(&view->arena);
     free(view);
 }
 
@@ -67,7 +79,7 @@ static struct workspace_rules *workspace_add(struct ruleset_view *view, int work
     if (!view->workspaces)
         abort();
     struct workspace_rules *added = &view->workspaces[view->count++];
-    *added = (struct workspace_rules){.workspace = workspace, .off = calloc(rules_count, sizeof(bool))};
+    *added = (struct workspace_rules){.workspace = workspace, .off = calloc(builtin_rules_count, sizeof(bool))};
     if (!added->off)
         abort();
     return added;
@@ -75,34 +87,81 @@ static struct workspace_rules *workspace_add(struct ruleset_view *view, int work
 
 static void builtin_switch(struct workspace_rules *of, struct text id, bool enabled)
 {
-    for (size_t i = 0; i < rules_count; i++)
-        if (text_equal(text_of(rules[i]->id), id))
+    for (size_t i = 0; i < builtin_rules_count; i++)
+        if (text_equal(text_of(builtin_rules[i]->id), id))
             of->off[i] = !enabled;
+}
+
+/* Where a rule that was read goes. */
+struct taking {
+    struct workspace_rules *of;
+    const char *id;
+};
+
+/* It was understood when it was added: by another version, where it is not any more. */
+static void rule_take(void *context, const struct sigma_rule *rule, struct text id, const char *reason)
+{
+    const struct taking *taking = context;
+    struct workspace_rules *of = taking->of;
+
+    (void)id;
+    if (!rule) {
+        log_error("store.rule_refused", "workspace=%d rule=%s reason=\"%s\"", of->workspace, taking->id, reason);
+        return;
+    }
+    if (of->sigma_count == of->sigma_room) {
+        of->sigma_room = 2 * of->sigma_room + 64;
+        of->sigma = realloc(of->sigma, of->sigma_room * sizeof *of->sigma);
+        if (!of->sigma)
+            abort();
+    }
+    of->sigma[of->sigma_count++] = rule;
+}
+
+static void sigma_add(struct ruleset_view *view, struct workspace_rules *of, const char *id, struct text source)
+{
+    struct taking taking = {of, id};
+    struct problem why;
+
+    if (sigma_parse(source, &view->arena, rule_take, &taking, &why))
+        rule_take(&taking, NULL, TEXT_NONE, why.text);
+}
+
+static void engines_make(struct ruleset_view *view)
+{
+    view->usual = engine_new(&(struct engine_content){.off = NULL});
+    for (size_t i = 0; i < view->count; i++) {
+        struct workspace_rules *of = &view->workspaces[i];
+        of->engine = engine_new(&(struct engine_content){.off = of->off, .mapping = view->mapping, .sigma = of->sigma, .sigma_count = of->sigma_count});
+    }
 }
 
 static enum status view_read(struct db *db, uint32_t timeout_ms, struct ruleset_view **out, struct problem *why)
 {
-    static const char select[] = "SELECT workspace_id, rule_id, kind, enabled FROM picket.rule ORDER BY workspace_id, rule_id";
+    static const char select[] = "SELECT workspace_id, rule_id, kind, enabled, source FROM picket.rule ORDER BY workspace_id, rule_id";
     struct ruleset_view *view = calloc(1, sizeof *view);
     struct db_rows *rows = NULL;
 
     if (!view)
         abort();
     view->held = 1;
-    enum status status = db_query(db, select, NULL, 0, timeout_ms, &rows, why);
+    arena_init(&view->arena);
+    enum status status = sigma_mapping_read(sigma_mapping_builtin(), &view->arena, &view->mapping, why);
+    if (!status)
+        status = db_query(db, select, NULL, 0, timeout_ms, &rows, why);
     for (size_t i = 0; !status && i < db_rows_count(rows); i++) {
         struct workspace_rules *of = workspace_add(view, (int)db_i64(rows, i, 0));
         if (text_equal(db_text(rows, i, 2), TEXT("builtin")))
             builtin_switch(of, db_text(rows, i, 1), db_bool(rows, i, 3));
+        else if (db_bool(rows, i, 3))
+            sigma_add(view, of, db_text(rows, i, 1).bytes, db_text(rows, i, 4));
     }
     db_rows_free(rows);
     if (status) {
         view_free(view);
         return status;
     }
-    view->usual = engine_new(&(struct engine_content){.off = NULL});
-    for (size_t i = 0; i < view->count; i++)
-        view->workspaces[i].engine = engine_new(&(struct engine_content){.off = view->workspaces[i].off});
+    engines_make(view);
     *out = view;
     return STATUS_OK;
 }
