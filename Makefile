@@ -62,10 +62,11 @@ run: ## Install, build and start a whole Picket on this host: `picket up`.
 	@$(MAKE) --no-print-directory -s build
 	@$(BUILD)/picket up $(ARGS)
 
-docs: ## Write docs/configuration.md and docs/kql-support.md from the tables in the source.
+docs: ## Write docs/configuration.md, kql-support.md and detections.md from the tables in the source.
 	@$(MAKE) --no-print-directory -s $(BUILD)/picketd $(BUILD)/picket
 	@$(BUILD)/picketd --print-settings=markdown >$(BUILD)/configuration.md && cp $(BUILD)/configuration.md docs/configuration.md
 	@$(BUILD)/picket kql support >$(BUILD)/kql-support.md && cp $(BUILD)/kql-support.md docs/kql-support.md
+	@$(BUILD)/picket rule catalogue >$(BUILD)/detections.md && cp $(BUILD)/detections.md docs/detections.md
 
 test: ## Install, build and run all tests against a real PostgreSQL and a real Kafka.
 	@$(MAKE) --no-print-directory deps WHAT=test
@@ -76,6 +77,8 @@ check: build core layers banned ## Build, then check the include rules, banned c
 	    { echo 'docs/configuration.md is not what the settings tables say: run make docs' >&2; exit 1; }
 	@$(BUILD)/picket kql support | cmp -s - docs/kql-support.md || \
 	    { echo 'docs/kql-support.md is not what the tables of functions say: run make docs' >&2; exit 1; }
+	@$(BUILD)/picket rule catalogue | cmp -s - docs/detections.md || \
+	    { echo 'docs/detections.md is not what the detections say: run make docs' >&2; exit 1; }
 	@$(MAKE) --no-print-directory -s $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
 	@tests/support/run.sh $(addprefix $(BUILD)/tests/unit/,$(UNITS)) $(addprefix $(BUILD)/tests/pipeline/,$(PIPELINES))
 

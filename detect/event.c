@@ -116,6 +116,18 @@ bool event_read(const struct event_source *source, struct arena *arena, struct e
     return true;
 }
 
+size_t event_names(unsigned of_kinds, const char *out[EVENT_NAMES_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (of_kinds & EVENT_BIT(kinds[i].kind) || (kinds[i].kind == EVENT_CONNECTION && of_kinds & EVENT_BIT(EVENT_NAME_QUERY)))
+            out[count++] = kinds[i].folded;
+    if (of_kinds & (EVENT_BIT(EVENT_USB) | EVENT_BIT(EVENT_ETHERNET)))
+        out[count++] = "peripheral";
+    return count;
+}
+
 struct text event_field(const struct event *event, struct text name)
 {
     for (size_t i = 0; i < event->field_count; i++)

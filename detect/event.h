@@ -59,6 +59,11 @@ struct event_source {
 /* False: the details are no JSON object, and there is nothing to judge. */
 bool event_read(const struct event_source *source, struct arena *arena, struct event *out);
 
+/* The names of events of these kinds (EVENT_BIT()s), in lower case and without '_' and ' ': for a search that the reading then settles.
+ * How many there are; `out` has room for EVENT_NAMES_MAX. */
+#define EVENT_NAMES_MAX 40
+size_t event_names(unsigned kinds, const char *out[EVENT_NAMES_MAX]);
+
 /* The value of a member by its whole name; TEXT_NONE. */
 struct text event_field(const struct event *event, struct text name);
 /* The last part of a path. */

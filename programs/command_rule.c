@@ -58,6 +58,7 @@ struct testing {
 
 static enum cli_exit run_test(const struct cli *cli);
 static enum cli_exit run_lint(const struct cli *cli);
+static enum cli_exit run_catalogue(const struct cli *cli);
 
 static const struct cli_flag test_flags[] = {
     {"rules", "PATH", "A file of rules, or a folder of them with all that lies within; may be said several times."},
@@ -79,6 +80,7 @@ const struct cli_verb rule_verbs[] = {
     {"rule lint", "PATH...", "Say of each rule whether it is understood, what about it is costly, and whether it can match: a line each.",
      "A PATH is a file of rules, or a folder of them with all that lies within. Exit 1 when a rule was refused.", CLI_FLAGS(lint_flags), CLI_JSON, 1,
      FILES_MAX, run_lint},
+    {"rule catalogue", "", "Print the built-in detections as a page in Markdown: docs/detections.md.", NULL, CLI_NO_FLAGS, 0, 0, 0, run_catalogue},
 };
 const size_t rule_verb_count = sizeof rule_verbs / sizeof rule_verbs[0];
 
@@ -447,4 +449,37 @@ static enum cli_exit run_lint(const struct cli *cli)
     bool refused = rules.refused > 0;
     rules_done(&rules);
     return status ? cli_end(status, &why) : refused ? CLI_NO : CLI_DONE;
+}
+
+/* ---- catalogue ---- */
+
+static void samples_print(const struct rule *rule, bool fires)
+{
+    printf("\n%s\n\n```\n", fires ? "Fires:" : "Does not:");
+    for (size_t i = 0; i < rule->sample_count; i++)
+        if (rule->samples[i].fires == fires)
+            printf("%s\n", rule->samples[i].events);
+    printf("```\n");
+}
+
+static enum cli_exit run_catalogue(const struct cli *cli)
+{
+    (void)cli;
+    printf("# Built-in detections\n\n"
+           "Written by `make docs` from the detections themselves. How they are run, tuned and switched: [detection.md](detection.md).\n\n"
+           "Each has samples that must fire and near misses that must not, which the tests run: `$ ` is a command line of a process; another line is an event's name and\n"
+           "details; `+30` is seconds since the line before, `x5` that many of them, in which `#` is the number of each.\n\n"
+           "| severity | id | |\n|---|---|---|\n");
+    for (size_t i = 0; i < builtin_rules_count; i++)
+        printf("| %s | [`%s`](#%s) | %s |\n", builtin_rules[i]->severity, builtin_rules[i]->id, builtin_rules[i]->id, builtin_rules[i]->title);
+    for (size_t i = 0; i < builtin_rules_count; i++) {
+        const struct rule *rule = builtin_rules[i];
+        printf("\n## %s\n\n**%s** (%s). %s; %s.\n\n| | |\n|---|---|\n", rule->id, rule->title, rule->severity, rule->tactics, rule->techniques);
+        printf("| fires on | %s |\n| does not fire on | %s |\n| needs | %s |\n| tuning | %s |\n", rule->fires, rule->spares, rule->needs, rule->tuning);
+        for (size_t k = 0; rule->remediation[k]; k++)
+            printf("| %s | %s |\n", k ? "" : "what to do", rule->remediation[k]);
+        samples_print(rule, true);
+        samples_print(rule, false);
+    }
+    return CLI_DONE;
 }

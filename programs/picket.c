@@ -27,6 +27,7 @@ int main(int argc, char **argv)
         {function_verbs, function_verb_count},
         {kql_verbs, kql_verb_count},
         {rule_verbs, rule_verb_count},
+        {rule_admin_verbs, rule_admin_verb_count},
         {feed_verbs, feed_verb_count},
         {dead_letter_verbs, dead_letter_verb_count},
         {workspace_verbs, workspace_verb_count},

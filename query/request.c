@@ -3,6 +3,10 @@
 #include <assert.h>
 #include <string.h>
 
+#include "runtime/clock.h"
+
+#define TIME_MIN_US (-62135596800LL * 1000000) /* year 1 */
+
 static const char *terminated(const struct request *request, struct text text);
 static enum status workspace_find(const struct request *request, const char *wanted, struct db_rows **out,
                                   struct problem *why);
@@ -172,4 +176,19 @@ static enum status workspace_find(const struct request *request, const char *wan
     const char *const parameters[] = {request->scope, wanted};
 
     return request_query(request, find, parameters, 2, out, why);
+}
+
+enum status request_time(const char *text, const char *name, int64_t now_us, int64_t absent_us, int64_t *out,
+                         struct problem *why)
+{
+    int64_t value = absent_us;
+
+    if (text && clock_parse_duration(text_of(text), &value))
+        value = value < now_us - TIME_MIN_US ? now_us - value : TIME_MIN_US;
+    else if (text && !clock_parse(text_of(text), &value))
+        return problem_set(why, STATUS_REJECT, "%s is \"%.64s\": expected a time such as 2026-01-02T03:04:05Z or a duration "
+                                               "back from now such as 24h",
+                           name, text);
+    *out = value;
+    return STATUS_OK;
 }

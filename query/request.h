@@ -37,6 +37,10 @@ MUST_CHECK enum status request_page(const struct request *request, const char *l
 MUST_CHECK enum status request_word(const struct request *request, const char *name, const char *const *words,
                                     const char **out, struct problem *why);
 
+/* A time as callers may say it: ISO 8601, or a duration back from `now_us`; `absent_us` where `text` is NULL. `name` is what it is called. */
+MUST_CHECK enum status request_time(const char *text, const char *name, int64_t now_us, int64_t absent_us, int64_t *out,
+                                    struct problem *why);
+
 /* STATUS_REJECT when the body has a member that is not among `names` (NULL ends them). */
 MUST_CHECK enum status request_members(const struct request *request, const char *const *names, struct problem *why);
 /* A member that has to be a string; NULL when absent or null. */

@@ -38,8 +38,6 @@ struct walk {
 
 static enum status filter_read(const struct request *request, const struct page *page, struct filter *out,
                                struct problem *why);
-static enum status time_read(const struct request *request, const char *name, int64_t now_us, int64_t absent_us,
-                             int64_t *out, struct problem *why);
 static bool text_is_plain(const char *text);
 static enum status page_walk(struct walk *walk, int64_t now_us, struct problem *why);
 static enum status window_walk(struct walk *walk, int64_t from_us, struct problem *why);
@@ -103,31 +101,14 @@ static enum status filter_read(const struct request *request, const struct page 
         if (!text_to_i64(text_of(page->fields[0]), &filter.since_us) || !text_to_i64(text_of(page->fields[1]), &filter.until_us))
             status = problem_set(why, STATUS_REJECT, "cursor is not one of this list");
     } else {
-        status = time_read(request, "until", now_us, TIME_MAX_US, &filter.until_us, why);
+        status = request_time(request_argument(request, "until"), "until", now_us, TIME_MAX_US, &filter.until_us, why);
         if (!status)
-            status = time_read(request, "since", now_us,
+            status = request_time(request_argument(request, "since"), "since", now_us,
                                filter.until_us < now_us ? filter.until_us - DAY_US : now_us - DAY_US, &filter.since_us, why);
     }
     if (!status)
         *out = filter;
     return status;
-}
-
-/* ISO 8601, or a duration back from now. */
-static enum status time_read(const struct request *request, const char *name, int64_t now_us, int64_t absent_us,
-                             int64_t *out, struct problem *why)
-{
-    const char *text = request_argument(request, name);
-    int64_t value = absent_us;
-
-    if (text && clock_parse_duration(text_of(text), &value))
-        value = value < now_us - TIME_MIN_US ? now_us - value : TIME_MIN_US;
-    else if (text && !clock_parse(text_of(text), &value))
-        return problem_set(why, STATUS_REJECT, "%s is \"%.64s\": expected a time such as 2026-01-02T03:04:05Z or a duration "
-                                               "back from now such as 24h",
-                           name, text);
-    *out = value;
-    return STATUS_OK;
 }
 
 /* jsonb's text has blanks after colons and commas that ours has not, and sorts members. Text without such characters is

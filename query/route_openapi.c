@@ -177,6 +177,11 @@ static const struct {
     {"RuleNew", BODY("\"source\"", "\"source\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA)},
     {"RulesAdded", OBJECT("\"rules\":{\"type\":\"array\",\"items\":" OBJECT("\"id\":" TEXT_SCHEMA ",\"title\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA
                                                                               ",\"status\":" TEXT_SCHEMA ",\"warnings\":" TEXTS_SCHEMA) "}")},
+    {"BacktestNew", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"rule\":" TEXT_SCHEMA ",\"source\":" TEXT_SCHEMA ",\"since\":" TEXT_SCHEMA
+                    ",\"workspace\":" TEXT_SCHEMA "}}"},
+    {"Backtest", OBJECT("\"since\":" TIME_SCHEMA ",\"until\":" TIME_SCHEMA ",\"events\":" NUMBER_SCHEMA ",\"findings\":" NUMBER_SCHEMA ",\"complete\":" FLAG_SCHEMA
+                        ",\"days\":{\"type\":\"array\",\"items\":" OBJECT("\"device\":" TEXT_SCHEMA ",\"day\":" TEXT_SCHEMA ",\"findings\":" NUMBER_SCHEMA
+                                                                       ",\"alerts\":" NUMBER_SCHEMA) "}")},
     {"RuleStatus", OBJECT("\"id\":" TEXT_SCHEMA ",\"enabled\":" FLAG_SCHEMA)},
     {"AlertComment", BODY("\"body\"", "\"body\":" TEXT_SCHEMA)},
     {"AlertStatus", OBJECT("\"id\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA)},

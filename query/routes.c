@@ -142,6 +142,8 @@ const struct route query_routes[] = {
     {"GET", "/v1/rules", ROLE_READER, ROUTE_READ, rules_list, "List detections: the built-in ones and a workspace's own.", LIST_ARGUMENTS, NULL, "RuleList"},
     {"POST", "/v1/rules", ROLE_ANALYST, ROUTE_WRITE, rules_add, "Add Sigma rules, one or several documents; those of the same id are replaced.", "workspace", "RuleNew",
      "RulesAdded"},
+    {"POST", "/v1/rules/backtest", ROLE_READER, ROUTE_READ, rules_backtest, "Ask a rule of the stored events, and count what it would have found.", "workspace", "BacktestNew",
+     "Backtest"},
     {"GET", "/v1/rules/:id", ROLE_READER, ROUTE_READ, rules_show, "Show a detection: what fires, what does not, what it needs.", "workspace", NULL, "Rule"},
     {"POST", "/v1/rules/:id/disable", ROLE_ANALYST, ROUTE_WRITE, rules_disable, "Ask a rule no more.", "workspace", NULL, "RuleStatus"},
     {"POST", "/v1/rules/:id/enable", ROLE_ANALYST, ROUTE_WRITE, rules_enable, "Ask a rule again.", "workspace", NULL, "RuleStatus"},

@@ -90,6 +90,7 @@ ROUTE_HANDLER(rules_add);
 ROUTE_HANDLER(rules_disable);
 ROUTE_HANDLER(rules_enable);
 ROUTE_HANDLER(rules_remove);
+ROUTE_HANDLER(rules_backtest);
 ROUTE_HANDLER(alerts_change);
 ROUTE_HANDLER(alerts_comment);
 ROUTE_HANDLER(tokens_list);
