@@ -3,22 +3,33 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "runtime/clock.h"
+
 #define FIELDS_MAX 64
 #define SNIFF_LINES 200
 #define STIX_TERMS_MAX 64
 
 struct reading {
-    struct indicators *set;
-    uint16_t feed;
+    feed_take *take;
+    void *context;
     struct feed_facts *facts;
+    int64_t valid_until_us; /* of the object that is read */
+    int confidence;
 };
 
 static bool take(struct reading *reading, struct text value)
 {
-    bool added = indicators_add(reading->set, reading->feed, value);
+    const struct feed_entry entry = {value, reading->valid_until_us, reading->confidence};
+    bool added = reading->take(reading->context, &entry);
 
     reading->facts->added += added;
     return added;
+}
+
+bool feed_take_into(void *feed_into, const struct feed_entry *entry)
+{
+    const struct feed_into *into = feed_into;
+    return indicators_add(into->set, into->feed, entry->value);
 }
 
 static void ignore(struct reading *reading, size_t line)
@@ -30,7 +41,7 @@ static void ignore(struct reading *reading, size_t line)
 bool feed_format_of(struct text word, enum feed_format *out)
 {
     static const char *const words[] = {[FEED_ANY] = "auto",       [FEED_LIST] = "list", [FEED_CSV] = "csv",  [FEED_HOSTS] = "hosts",
-                                        [FEED_ADBLOCK] = "adblock", [FEED_MISP] = "misp", [FEED_STIX] = "stix"};
+                                        [FEED_ADBLOCK] = "adblock", [FEED_MISP] = "misp", [FEED_STIX] = "stix",    [FEED_WARNING] = "warninglist"};
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (text_equal_nocase(word, text_of(words[i]))) {
@@ -260,6 +271,18 @@ static bool pattern_take(struct reading *reading, struct text pattern)
     return any;
 }
 
+static void validity_read(struct reading *reading, const json_t *object)
+{
+    const json_t *until = json_object_get(object, "valid_until"), *confidence = json_object_get(object, "confidence");
+
+    reading->valid_until_us = 0;
+    if (json_is_string(until) && !clock_parse(text_of(json_string_value(until)), &reading->valid_until_us))
+        reading->valid_until_us = 0;
+    reading->confidence = json_is_integer(confidence) && json_integer_value(confidence) >= 0 && json_integer_value(confidence) <= 100
+                              ? (int)json_integer_value(confidence)
+                              : -1;
+}
+
 static bool stix_read(struct reading *reading, const json_t *root)
 {
     const json_t *objects = json_is_array(root) ? root : json_object_get(root, "objects");
@@ -275,11 +298,28 @@ static bool stix_read(struct reading *reading, const json_t *root)
             stix_read(reading, object);
         if (!kind || strcmp(kind, "indicator") != 0 || json_is_true(json_object_get(object, "revoked")))
             continue;
+        validity_read(reading, object);
         if (!json_is_string(pattern) ||
             !pattern_take(reading, (struct text){json_string_value(pattern), json_string_length(pattern)}))
             ignore(reading, 0);
     }
+    reading->valid_until_us = 0;
+    reading->confidence = -1;
     return any || json_is_array(objects);
+}
+
+/* ---- warning lists ---- */
+
+static bool warnings_read(struct reading *reading, const json_t *root)
+{
+    const json_t *list = json_object_get(root, "list");
+    json_t *value;
+    size_t i;
+
+    json_array_foreach (list, i, value)
+        if (!json_is_string(value) || !take(reading, text_of(json_string_value(value))))
+            ignore(reading, 0);
+    return json_is_array(list);
 }
 
 /* ---- which ---- */
@@ -326,22 +366,24 @@ static enum status json_read(struct reading *reading, struct text content, struc
     const json_t *first = json_is_array(root) ? json_array_get(root, 0) : root;
     bool misp = json_object_get(first, "Event") || json_object_get(first, "response");
     if (reading->facts->format == FEED_ANY)
-        reading->facts->format = misp ? FEED_MISP : FEED_STIX;
-    if (!(reading->facts->format == FEED_MISP ? misp_read(reading, root) : stix_read(reading, root)))
-        status = problem_set(why, STATUS_REJECT, "this JSON is neither a MISP event nor a STIX bundle");
+        reading->facts->format = misp ? FEED_MISP : json_is_array(json_object_get(first, "list")) ? FEED_WARNING : FEED_STIX;
+    bool read = reading->facts->format == FEED_MISP      ? misp_read(reading, root)
+                : reading->facts->format == FEED_WARNING ? warnings_read(reading, root)
+                                                         : stix_read(reading, root);
+    if (!read)
+        status = problem_set(why, STATUS_REJECT, "this JSON is neither a MISP event nor a STIX bundle nor a warning list");
     json_decref(root);
     return status;
 }
 
-enum status feed_read(struct indicators *set, uint16_t feed, struct text content, enum feed_format format, struct feed_facts *facts,
-                      struct problem *why)
+enum status feed_read(struct text content, enum feed_format format, feed_take *take_entry, void *context, struct feed_facts *facts, struct problem *why)
 {
-    struct reading reading = {set, feed, facts};
+    struct reading reading = {.take = take_entry, .context = context, .facts = facts, .confidence = -1};
     struct text trimmed = text_trim(content);
 
     *facts = (struct feed_facts){.format = format};
     bool json = trimmed.count && (trimmed.bytes[0] == '{' || (trimmed.bytes[0] == '[' && trimmed.bytes[trimmed.count - 1] == ']'));
-    if (format == FEED_MISP || format == FEED_STIX || (format == FEED_ANY && json))
+    if (format == FEED_MISP || format == FEED_STIX || format == FEED_WARNING || (format == FEED_ANY && json))
         return json_read(&reading, content, why);
     if (format == FEED_ANY)
         facts->format = lines_format(content);

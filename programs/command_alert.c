@@ -114,7 +114,7 @@ static void alert_print(const json_t *alert)
     line_print("fires on", string_of(alert, "description"));
     printf("%s", json_array_size(json_object_get(alert, "reasons")) ? "\nwhy\n" : "");
     json_array_foreach (json_object_get(alert, "reasons"), i, part)
-        printf("  %s: %s: %s\n", string_of(part, "field"), string_of(part, "clause"), string_of(part, "value"));
+        printf("  %s%s%s: %s\n", string_of(part, "field"), *string_of(part, "field") ? ": " : "", string_of(part, "clause"), string_of(part, "value"));
     printf("%s", json_array_size(json_object_get(alert, "events")) ? "\nevents\n" : "");
     json_array_foreach (json_object_get(alert, "events"), i, part)
         printf("  %s  %s  %s\n", string_of(part, "time_generated"), string_of(part, "id"), json_is_string(json_object_get(part, "name")) ? string_of(part, "name") : "(no longer kept)");

@@ -38,7 +38,8 @@ static enum status feeds_load(const struct cli *cli, struct indicators *set, enu
         struct buf content;
         buf_init(&content, FEED_BYTES_MAX);
         enum status status = process_read_file(path, FEED_BYTES_MAX, &content, why);
-        if (!status && feed_read(set, indicators_feed(set, text_of(path)), buf_as_text(&content), format, &facts, &broken))
+        struct feed_into into = {set, indicators_feed(set, text_of(path))};
+        if (!status && feed_read(buf_as_text(&content), format, feed_take_into, &into, &facts, &broken))
             status = problem_set(why, STATUS_REJECT, "%s: %s", path, broken.text);
         buf_done(&content);
         if (status)

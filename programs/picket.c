@@ -29,6 +29,7 @@ int main(int argc, char **argv)
         {rule_verbs, rule_verb_count},
         {rule_admin_verbs, rule_admin_verb_count},
         {feed_verbs, feed_verb_count},
+        {feed_admin_verbs, feed_admin_verb_count},
         {dead_letter_verbs, dead_letter_verb_count},
         {workspace_verbs, workspace_verb_count},
         {token_verbs, token_verb_count},

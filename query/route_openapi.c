@@ -182,6 +182,15 @@ static const struct {
     {"Backtest", OBJECT("\"since\":" TIME_SCHEMA ",\"until\":" TIME_SCHEMA ",\"events\":" NUMBER_SCHEMA ",\"findings\":" NUMBER_SCHEMA ",\"complete\":" FLAG_SCHEMA
                         ",\"days\":{\"type\":\"array\",\"items\":" OBJECT("\"device\":" TEXT_SCHEMA ",\"day\":" TEXT_SCHEMA ",\"findings\":" NUMBER_SCHEMA
                                                                        ",\"alerts\":" NUMBER_SCHEMA) "}")},
+    {"FeedList", PAGE_OF("feeds", REFERENCE("Feed"))},
+    {"Feed", OBJECT("\"name\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"kind\":" TEXT_SCHEMA ",\"enabled\":" FLAG_SCHEMA ",\"format\":" TEXT_SCHEMA
+                    ",\"url\":" TEXT_SCHEMA ",\"pull_every_s\":" NUMBER_SCHEMA ",\"min_confidence\":" NUMBER_SCHEMA ",\"indicators\":" NUMBER_SCHEMA
+                    ",\"loaded_at\":" TIME_SCHEMA ",\"pulled_at\":" TIME_SCHEMA ",\"problem\":" TEXT_SCHEMA)},
+    {"FeedChange", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"kind\":{\"type\":\"string\",\"enum\":[\"threat\",\"warning\"]},\"enabled\":" FLAG_SCHEMA
+                   ",\"format\":" TEXT_SCHEMA ",\"url\":" TEXT_SCHEMA ",\"pull_every_s\":" NUMBER_SCHEMA ",\"min_confidence\":" NUMBER_SCHEMA ",\"workspace\":" TEXT_SCHEMA "}}"},
+    {"FeedGeneration", OBJECT("\"name\":" TEXT_SCHEMA ",\"generation\":" NUMBER_SCHEMA)},
+    {"FeedValues", BODY("\"values\"", "\"values\":{\"type\":\"array\",\"maxItems\":10000,\"items\":{}}")},
+    {"FeedFilled", OBJECT("\"added\":" NUMBER_SCHEMA ",\"ignored\":" NUMBER_SCHEMA)},
     {"RuleStatus", OBJECT("\"id\":" TEXT_SCHEMA ",\"enabled\":" FLAG_SCHEMA)},
     {"AlertComment", BODY("\"body\"", "\"body\":" TEXT_SCHEMA)},
     {"AlertStatus", OBJECT("\"id\":" TEXT_SCHEMA ",\"status\":" TEXT_SCHEMA)},

@@ -7,30 +7,47 @@
 
 #define NUMBER_SIZE 24
 
+static const char *string_or(struct arena *arena, struct text value, const char *otherwise)
+{
+    return value.bytes ? arena_string(arena, value) : otherwise;
+}
+
 enum status alerts_raise(struct db *db, const struct alert_note *note, uint32_t timeout_ms, struct problem *why)
 {
     static const char upsert[] =
-        "INSERT INTO picket.alert AS a (workspace_id, device_id, module_id, rule_id, cause, severity, title, details,"
-        " first_seen_at, last_seen_at) VALUES ($1::int, $2, $3, $4, $5, $6, $7, $8::jsonb, $9::timestamptz,"
-        " $9::timestamptz)"
+        "WITH raised AS (INSERT INTO picket.alert AS a (workspace_id, device_id, module_id, rule_id, cause, severity, title, details,"
+        " first_seen_at, last_seen_at, reasons, entities, remediation, description, tactics, techniques, found_later) VALUES ($1::int, $2, $3, $4,"
+        " $5, $6, $7, $8::jsonb, $9::timestamptz, $9::timestamptz, $10::jsonb, $11::jsonb, $12::jsonb, $13, $14, $15, $16::boolean)"
         " ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status <> 'closed' DO UPDATE SET"
         " repeat_count = a.repeat_count + 1, last_seen_at = greatest(a.last_seen_at, excluded.last_seen_at),"
-        " severity = excluded.severity, details = excluded.details";
-    char workspace[NUMBER_SIZE], at[CLOCK_TEXT_SIZE];
+        " severity = excluded.severity, details = excluded.details RETURNING a.workspace_id, a.alert_id, a.device_id)"
+        " INSERT INTO picket.alert_event (workspace_id, alert_id, device_id, event_id, time_generated)"
+        " SELECT r.*, $17::uuid, $18::timestamptz FROM raised r WHERE $17 IS NOT NULL ON CONFLICT DO NOTHING";
+    char workspace[NUMBER_SIZE], at[CLOCK_TEXT_SIZE], received[CLOCK_TEXT_SIZE];
     struct arena arena;
 
     assert(note->rule && note->cause && note->severity && note->title && note->details.count);
     arena_init(&arena);
     snprintf(workspace, sizeof workspace, "%d", note->workspace);
     clock_format(note->at_us, at);
+    clock_format(note->event_received_us, received);
     const char *const parameters[] = {
         workspace,
-        arena_string(&arena, note->device.bytes ? note->device : TEXT("")),
-        arena_string(&arena, note->module.bytes ? note->module : TEXT("")),
+        string_or(&arena, note->device, ""),
+        string_or(&arena, note->module, ""),
         note->rule, note->cause, note->severity, note->title,
         arena_string(&arena, note->details), at,
+        string_or(&arena, note->reasons, "[]"),
+        string_or(&arena, note->entities, "[]"),
+        string_or(&arena, note->remediation, "[]"),
+        string_or(&arena, note->description, ""),
+        string_or(&arena, note->tactics, ""),
+        string_or(&arena, note->techniques, ""),
+        note->found_later ? "true" : "false",
+        string_or(&arena, note->event_id, NULL),
+        received,
     };
-    enum status status = db_query(db, upsert, parameters, 9, timeout_ms, NULL, why);
+    enum status status = db_query(db, upsert, parameters, 18, timeout_ms, NULL, why);
     arena_done(&arena);
     return status;
 }

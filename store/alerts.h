@@ -14,6 +14,11 @@ struct alert_note {
     const char *title;
     struct text details; /* JSON object */
     int64_t at_us;
+    /* Where detection raises it, and else empty: JSON lists, texts. */
+    struct text reasons, entities, remediation, description, tactics, techniques;
+    bool found_later;
+    struct text event_id; /* the evidence, with when it was received; TEXT_NONE: none */
+    int64_t event_received_us;
 };
 
 /* Opens or repeats one alert, inside or outside a transaction of the caller's. Statuses as db_query(). */

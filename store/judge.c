@@ -6,6 +6,7 @@
 #include "runtime/log.h"
 #include "store/columns.h"
 #include "store/copy.h"
+#include "store/observables.h"
 #include "store/store_metrics.h"
 
 #define FINDINGS_MAX 20000        /* of one batch; what is beyond is counted and not told */
@@ -15,6 +16,7 @@
 
 struct judge {
     struct ruleset *ruleset;
+    struct observables *observables;
     struct engine_scratch *scratch; /* for `engine` alone */
     const struct engine *engine;
 };
@@ -73,6 +75,7 @@ struct judge *judge_new(struct ruleset *ruleset)
     if (!judge)
         abort();
     judge->ruleset = ruleset;
+    judge->observables = observables_new();
     return judge;
 }
 
@@ -90,6 +93,7 @@ void judge_free(struct judge *judge)
     if (!judge)
         return;
     engine_use(judge, NULL);
+    observables_free(judge->observables);
     free(judge);
 }
 
@@ -128,7 +132,8 @@ static void message_read(struct batch_judging *judging, const struct device_mess
             .at_us = event_time(message, row),
             .hits = row->hit_count > 0 ? (uint64_t)row->hit_count : 1,
         };
-        out->count += event_read(&source, judging->arena, &events[out->count]);
+        if (event_read(&source, judging->arena, &events[out->count]))
+            observables_note(judging->judge->observables, message, &events[out->count++]);
     }
     judging->count += out->count > 0;
 }
@@ -423,8 +428,10 @@ static enum status evidence_write(struct batch_judging *judging, const struct te
 
 static enum status everything_write(struct batch_judging *judging, struct problem *why)
 {
-    enum status status = memories_save(judging, why);
+    enum status status = observables_write(judging->judge->observables, judging->db, judging->timeout_ms, why);
 
+    if (!status)
+        status = memories_save(judging, why);
     if (status || !judging->raised_count)
         return status;
     struct text *ids = ARENA_ARRAY(judging->arena, struct text, judging->raised_count);
@@ -437,7 +444,7 @@ static bool anything_to_write(const struct batch_judging *judging)
     for (size_t i = 0; i < judging->device_count; i++)
         if (judging->devices[i].memory && memory_changed(judging->devices[i].memory))
             return true;
-    return judging->raised_count > 0;
+    return judging->raised_count > 0 || observables_any(judging->judge->observables);
 }
 
 static enum status batch_judge(struct batch_judging *judging, struct problem *why)
@@ -458,6 +465,7 @@ static enum status batch_judge(struct batch_judging *judging, struct problem *wh
         return status;
     log_rated(&rate, LOG_ERROR, "store.judging_failed", "messages=%zu reason=\"%s\"", judging->count, why->text);
     metric_add(&store_metrics.judging_failed, 1);
+    observables_begin(judging->judge->observables, judging->arena); /* none of it is known now */
     return db_query(judging->db, "ROLLBACK TO SAVEPOINT judging", NULL, 0, judging->timeout_ms, NULL, why);
 }
 
@@ -469,6 +477,7 @@ enum status judge_messages(struct judge *judge, struct db *db, const struct devi
 
     if (!view)
         return STATUS_OK;
+    observables_begin(judge->observables, arena);
     judging.messages = ARENA_ARRAY(arena, struct judged_message, count);
     for (size_t i = 0; i < count; i++)
         if (messages[i].fresh && messages[i].record.device.count)
@@ -477,4 +486,9 @@ enum status judge_messages(struct judge *judge, struct db *db, const struct devi
     engine_use(judge, NULL); /* it goes with its view */
     ruleset_give(judge->ruleset, view);
     return status;
+}
+
+void judge_committed(struct judge *judge)
+{
+    observables_committed(judge->observables);
 }

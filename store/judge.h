@@ -19,5 +19,7 @@ void judge_free(struct judge *take_judge); /* NULL is fine */
 /* Judges the fresh messages by the rules in force; none are before they were read once. STATUS_RETRY and STATUS_FAULT as db_query(); never STATUS_REJECT. */
 MUST_CHECK enum status judge_messages(struct judge *judge, struct db *db, const struct device_message *messages, size_t count, struct arena *arena, uint32_t timeout_ms,
                                       struct problem *why);
+/* The transaction of the last messages was committed. */
+void judge_committed(struct judge *judge);
 
 #endif

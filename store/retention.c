@@ -53,7 +53,7 @@ enum status retention_drop(struct db *db, int64_t event_days, int64_t message_da
     for (size_t i = 0; !status && i < db_rows_count(rows); i++)
         log_info("store.partition_dropped", "name=%.*s", TEXT_ARGS(db_text(rows, i, 0)));
     db_rows_free(rows);
-    return status;
+    return status ? status : db_query(db, "DELETE FROM picket.observable WHERE day < $1::timestamptz::date", parameters, 1, timeout_ms, NULL, why);
 }
 
 static enum status partitions_make(struct db *db, int64_t from_us, int64_t to_us, uint32_t timeout_ms,

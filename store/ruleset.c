@@ -4,15 +4,18 @@
 #include <stdlib.h>
 
 #include "detect/sigma_parse.h"
+#include "runtime/clock.h"
 #include "runtime/log.h"
+#include "store/threats.h"
 
-/* A workspace that has rules of its own, or switched some off. */
+/* A workspace that has rules or feeds of its own, or switched some off. */
 struct workspace_rules {
     int workspace;
     struct engine *engine;
     bool *off;
     const struct sigma_rule **sigma;
     size_t sigma_count, sigma_room;
+    struct threats *threats; /* NULL: it has no feeds */
 };
 
 struct ruleset_view {
@@ -48,6 +51,7 @@ static void view_free(struct ruleset_view *view)
     for (size_t i = 0; i < view->count; i++) {
         struct workspace_rules *of = &view->workspaces[i];
         engine_free(of->engine);
+        threats_drop(of->threats);
         for (size_t k = 0; k < of->sigma_count; k++)
             sigma_rule_done(of->sigma[k]);
         free(of->sigma);
@@ -132,13 +136,36 @@ static void engines_make(struct ruleset_view *view)
     view->usual = engine_new(&(struct engine_content){.off = NULL});
     for (size_t i = 0; i < view->count; i++) {
         struct workspace_rules *of = &view->workspaces[i];
-        of->engine = engine_new(&(struct engine_content){.off = of->off, .mapping = view->mapping, .sigma = of->sigma, .sigma_count = of->sigma_count});
+        of->engine = engine_new(&(struct engine_content){.off = of->off, .mapping = view->mapping, .sigma = of->sigma, .sigma_count = of->sigma_count, .indicators = of->threats ? threats_indicators(of->threats) : NULL});
     }
 }
 
-static enum status view_read(struct db *db, uint32_t timeout_ms, struct ruleset_view **out, struct problem *why)
+/* Those of the view before are taken over where nothing has changed about them: a rule that is added loads no feed again. */
+static enum status threats_take(struct db *db, const struct ruleset_view *before, struct workspace_rules *of, uint32_t timeout_ms, struct problem *why)
 {
-    static const char select[] = "SELECT workspace_id, rule_id, kind, enabled, source FROM picket.rule ORDER BY workspace_id, rule_id";
+    int64_t state;
+    enum status status = threats_state(db, of->workspace, timeout_ms, &state, why);
+
+    for (size_t i = 0; !status && before && i < before->count; i++) {
+        struct threats *known = before->workspaces[i].threats;
+        if (!known || before->workspaces[i].workspace != of->workspace || !threats_fresh(known, state, clock_utc_us()))
+            continue;
+        of->threats = threats_hold(known);
+        return STATUS_OK;
+    }
+    int64_t from_ms = clock_monotonic_ms();
+    if (!status)
+        status = threats_load(db, of->workspace, timeout_ms, &of->threats, why);
+    if (!status)
+        log_info("store.feeds_loaded", "workspace=%d indicators=%zu ms=%lld", of->workspace, indicators_count(threats_indicators(of->threats)),
+                 (long long)(clock_monotonic_ms() - from_ms));
+    return status;
+}
+
+static enum status view_read(struct db *db, const struct ruleset_view *before, uint32_t timeout_ms, struct ruleset_view **out, struct problem *why)
+{
+    static const char select[] = "SELECT workspace_id, rule_id, kind, enabled, source FROM picket.rule UNION ALL"
+                                 " SELECT DISTINCT workspace_id, NULL, 'feeds', true, NULL FROM picket.feed WHERE generation > 0 AND enabled ORDER BY 1, 2";
     struct ruleset_view *view = calloc(1, sizeof *view);
     struct db_rows *rows = NULL;
 
@@ -151,7 +178,9 @@ static enum status view_read(struct db *db, uint32_t timeout_ms, struct ruleset_
         status = db_query(db, select, NULL, 0, timeout_ms, &rows, why);
     for (size_t i = 0; !status && i < db_rows_count(rows); i++) {
         struct workspace_rules *of = workspace_add(view, (int)db_i64(rows, i, 0));
-        if (text_equal(db_text(rows, i, 2), TEXT("builtin")))
+        if (text_equal(db_text(rows, i, 2), TEXT("feeds")))
+            status = threats_take(db, before, of, timeout_ms, why);
+        else if (text_equal(db_text(rows, i, 2), TEXT("builtin")))
             builtin_switch(of, db_text(rows, i, 1), db_bool(rows, i, 3));
         else if (db_bool(rows, i, 3))
             sigma_add(view, of, db_text(rows, i, 1).bytes, db_text(rows, i, 4));
@@ -177,10 +206,13 @@ static void view_swap(struct ruleset *ruleset, struct ruleset_view *view, int64_
         ruleset_give(ruleset, old);
 }
 
-/* A number that is another when any rule was added, changed or removed: each change gives its row a new transaction number. */
+/* A number that is another when any rule or feed was added, changed or removed, or an indicator's time was over: each change gives its
+ * row a new transaction number. */
 static enum status state_read(struct db *db, uint32_t timeout_ms, int64_t *state, struct problem *why)
 {
-    static const char select[] = "SELECT coalesce(bit_xor(hashtextextended(concat_ws('/', workspace_id, rule_id, commit_xid), 0)), 0) FROM picket.rule";
+    static const char select[] = "SELECT coalesce((SELECT bit_xor(hashtextextended(concat_ws('/', workspace_id, rule_id, commit_xid), 0)) FROM picket.rule), 0)"
+                                 " # coalesce((SELECT bit_xor(hashtextextended(concat_ws('/', workspace_id, name, kind, generation, min_confidence), 1)) FROM picket.feed"
+                                 " WHERE enabled AND generation > 0), 0)";
     struct db_rows *rows = NULL;
     enum status status = db_query(db, select, NULL, 0, timeout_ms, &rows, why);
 
@@ -190,6 +222,15 @@ static enum status state_read(struct db *db, uint32_t timeout_ms, int64_t *state
     return status;
 }
 
+/* Whether the time of an indicator in it is over. */
+static bool view_over(const struct ruleset_view *view)
+{
+    for (size_t i = 0; i < view->count; i++)
+        if (view->workspaces[i].threats && clock_utc_us() >= threats_expires_us(view->workspaces[i].threats))
+            return true;
+    return false;
+}
+
 enum status ruleset_refresh(struct ruleset *ruleset, struct db *db, uint32_t timeout_ms, struct problem *why)
 {
     struct ruleset_view *view = NULL;
@@ -197,8 +238,8 @@ enum status ruleset_refresh(struct ruleset *ruleset, struct db *db, uint32_t tim
 
     pthread_mutex_lock(&ruleset->refreshing);
     enum status status = state_read(db, timeout_ms, &state, why);
-    if (!status && (!ruleset->view || state != ruleset->state)) {
-        status = view_read(db, timeout_ms, &view, why);
+    if (!status && (!ruleset->view || state != ruleset->state || view_over(ruleset->view))) {
+        status = view_read(db, ruleset->view, timeout_ms, &view, why);
         if (!status)
             view_swap(ruleset, view, state);
     }

@@ -9,6 +9,7 @@
 #include "runtime/process.h"
 #include "store/alerts.h"
 #include "store/drain.h"
+#include "store/feeds.h"
 #include "store/replay.h"
 #include "store/retention.h"
 #include "store/store_metrics.h"
@@ -26,6 +27,7 @@ struct store {
     struct db *db; /* housekeeping's */
     struct classic_decoder decoder;
     struct ruleset *ruleset;
+    struct feeds *feeds;
     struct replay replay;
     int64_t judge_at_ms, partitions_at_ms;
     bool away;
@@ -84,6 +86,7 @@ void store_close(struct store *take_store)
     for (size_t i = 0; i < store->drain_count; i++)
         drain_close(store->drains[i]);
     free(store->drains);
+    feeds_close(store->feeds);
     if (store->housekeeping) {
         pthread_mutex_lock(&store->lock);
         store->stopping = true;
@@ -119,6 +122,8 @@ static enum status parts_open(struct store *store, struct bus *bus, struct probl
     }
     for (size_t i = 0; !status && i < workers; i++)
         status = drain_start(store->drains[i], why);
+    if (!status)
+        status = feeds_open(&store->settings, &store->feeds, why);
     if (!status && pthread_create(&store->housekeeper, NULL, housekeeper_run, store))
         status = problem_set(why, STATUS_FAULT, "no thread for store's housekeeping");
     if (status)

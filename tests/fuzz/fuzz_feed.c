@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     struct problem why;
     size_t found = 0;
 
-    if (feed_read(set, indicators_feed(set, TEXT("f")), content, count ? bytes[0] % (FEED_STIX + 1) : FEED_ANY, &facts, &why) && !why.text[0])
+    struct feed_into into = {set, indicators_feed(set, TEXT("f"))};
+    if (feed_read(content, count ? bytes[0] % (FEED_WARNING + 1) : FEED_ANY, feed_take_into, &into, &facts, &why) && !why.text[0])
         __builtin_trap();
     if (indicators_count(set) > facts.added)
         __builtin_trap();

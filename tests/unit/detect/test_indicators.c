@@ -146,7 +146,8 @@ static struct feed_facts feed(const char *name, const char *content)
     struct feed_facts facts;
     struct problem why;
 
-    ck_assert_msg(feed_read(set, indicators_feed(set, text_of(name)), text_of(content), FEED_ANY, &facts, &why) == STATUS_OK, "%s: %s", name, why.text);
+    struct feed_into into = {set, indicators_feed(set, text_of(name))};
+    ck_assert_msg(feed_read(text_of(content), FEED_ANY, feed_take_into, &into, &facts, &why) == STATUS_OK, "%s: %s", name, why.text);
     return facts;
 }
 
@@ -208,8 +209,16 @@ START_TEST(misp_events_and_stix_bundles_are_read)
     expect("url", "http://both.example/", "");
     expect("domain", "gone.example", "");
 
-    ck_assert_int_eq(feed_read(set, 0, TEXT("{\"a\":"), FEED_ANY, &facts, &why), STATUS_REJECT);
-    ck_assert_int_eq(feed_read(set, 0, TEXT("{\"a\":1}"), FEED_ANY, &facts, &why), STATUS_REJECT);
+    static const char warnings[] = "{\"name\":\"dns\",\"type\":\"cidr\",\"list\":[\"192.0.2.53\",\"198.51.100.0/24\",7]}";
+    facts = feed("warning", warnings);
+    ck_assert_int_eq(facts.format, FEED_WARNING);
+    ck_assert_uint_eq(facts.added, 2);
+    ck_assert_uint_eq(facts.ignored, 1);
+    expect("0", "192.0.2.53", "warning:192.0.2.53");
+
+    struct feed_into into = {set, 0};
+    ck_assert_int_eq(feed_read(TEXT("{\"a\":"), FEED_ANY, feed_take_into, &into, &facts, &why), STATUS_REJECT);
+    ck_assert_int_eq(feed_read(TEXT("{\"a\":1}"), FEED_ANY, feed_take_into, &into, &facts, &why), STATUS_REJECT);
     ck_assert_ptr_nonnull(strstr(why.text, "neither a MISP event nor a STIX bundle"));
 }
 END_TEST
