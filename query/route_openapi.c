@@ -30,6 +30,16 @@
     "\"authentication\":{\"type\":\"string\",\"enum\":[\"sas\",\"thumbprint\",\"authority\"],\"default\":\"sas\"}"               \
     ",\"primary_key\":" TEXT_SCHEMA ",\"secondary_key\":" TEXT_SCHEMA ",\"primary_thumbprint\":" THUMBPRINT_SCHEMA      \
     ",\"secondary_thumbprint\":" THUMBPRINT_SCHEMA
+#define INCIDENT_HEAD                                                                                                       \
+    "\"id\":" NUMBER_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"title\":" TEXT_SCHEMA ",\"severity\":" TEXT_SCHEMA              \
+    ",\"status\":" TEXT_SCHEMA ",\"assignee\":" TEXT_SCHEMA ",\"closed_as\":" TEXT_SCHEMA ",\"alerts\":" NUMBER_SCHEMA        \
+    ",\"devices\":" NUMBER_SCHEMA ",\"simulated\":" FLAG_SCHEMA ",\"first_seen_at\":" TIME_SCHEMA                           \
+    ",\"last_seen_at\":" TIME_SCHEMA ",\"closed_at\":" TIME_SCHEMA
+#define EXCEPTION_HEAD                                                                                                      \
+    "\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"subject\":" TEXT_SCHEMA ",\"rule\":" TEXT_SCHEMA                  \
+    ",\"cause\":" TEXT_SCHEMA ",\"scope\":" TEXT_SCHEMA ",\"scope_value\":" TEXT_SCHEMA ",\"reason\":" TEXT_SCHEMA            \
+    ",\"owner\":" TEXT_SCHEMA ",\"expires_at\":" TIME_SCHEMA ",\"expired\":" FLAG_SCHEMA ",\"created_at\":" TIME_SCHEMA       \
+    ",\"hidden\":" NUMBER_SCHEMA ",\"last_hidden_at\":" TIME_SCHEMA
 #define RULE_HEAD                                                                                                           \
     "\"id\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"kind\":{\"type\":\"string\",\"enum\":[\"builtin\",\"sigma\"]}"            \
     ",\"enabled\":" FLAG_SCHEMA ",\"severity\":" TEXT_SCHEMA ",\"title\":" TEXT_SCHEMA ",\"alerts_open\":" NUMBER_SCHEMA     \
@@ -182,6 +192,13 @@ static const struct {
     {"Backtest", OBJECT("\"since\":" TIME_SCHEMA ",\"until\":" TIME_SCHEMA ",\"events\":" NUMBER_SCHEMA ",\"findings\":" NUMBER_SCHEMA ",\"complete\":" FLAG_SCHEMA
                         ",\"days\":{\"type\":\"array\",\"items\":" OBJECT("\"device\":" TEXT_SCHEMA ",\"day\":" TEXT_SCHEMA ",\"findings\":" NUMBER_SCHEMA
                                                                        ",\"alerts\":" NUMBER_SCHEMA) "}")},
+    {"IncidentList", PAGE_OF("incidents", OBJECT(INCIDENT_HEAD))},
+    {"Incident", OBJECT(INCIDENT_HEAD ",\"members\":{\"type\":\"array\",\"items\":" ANY_OBJECT "}")},
+    {"ExceptionList", PAGE_OF("exceptions", OBJECT(EXCEPTION_HEAD))},
+    {"Exception", OBJECT(EXCEPTION_HEAD ",\"would_hide_alerts\":" NUMBER_SCHEMA ",\"would_hide_findings\":" NUMBER_SCHEMA ",\"alerts\":{\"type\":\"array\",\"items\":" ANY_OBJECT "}")},
+    {"ExceptionNew", BODY("\"scope\"", "\"scope\":{\"type\":\"string\",\"enum\":[\"workspace\",\"group\",\"firmware\",\"device\"]},\"scope_value\":" TEXT_SCHEMA ",\"rule\":" TEXT_SCHEMA
+                                       ",\"cause\":" TEXT_SCHEMA ",\"reason\":" TEXT_SCHEMA ",\"owner\":" TEXT_SCHEMA ",\"expires_at\":" TIME_SCHEMA ",\"preview\":" FLAG_SCHEMA
+                                       ",\"workspace\":" TEXT_SCHEMA)},
     {"FeedList", PAGE_OF("feeds", REFERENCE("Feed"))},
     {"Feed", OBJECT("\"name\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"kind\":" TEXT_SCHEMA ",\"enabled\":" FLAG_SCHEMA ",\"format\":" TEXT_SCHEMA
                     ",\"url\":" TEXT_SCHEMA ",\"pull_every_s\":" NUMBER_SCHEMA ",\"min_confidence\":" NUMBER_SCHEMA ",\"indicators\":" NUMBER_SCHEMA

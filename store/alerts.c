@@ -16,8 +16,9 @@ enum status alerts_raise(struct db *db, const struct alert_note *note, uint32_t 
 {
     static const char upsert[] =
         "WITH raised AS (INSERT INTO picket.alert AS a (workspace_id, device_id, module_id, rule_id, cause, severity, title, details,"
-        " first_seen_at, last_seen_at, reasons, entities, remediation, description, tactics, techniques, found_later) VALUES ($1::int, $2, $3, $4,"
-        " $5, $6, $7, $8::jsonb, $9::timestamptz, $9::timestamptz, $10::jsonb, $11::jsonb, $12::jsonb, $13, $14, $15, $16::boolean)"
+        " first_seen_at, last_seen_at, reasons, entities, remediation, description, tactics, techniques, found_later) SELECT $1::int, $2, $3, $4,"
+        " $5, $6, $7, $8::jsonb, $9::timestamptz, $9::timestamptz, $10::jsonb, $11::jsonb, $12::jsonb, $13, $14, $15, $16::boolean"
+        " WHERE picket.exception_of($1::int, $2, $4, $5, $9::timestamptz) IS NULL"
         " ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status <> 'closed' DO UPDATE SET"
         " repeat_count = a.repeat_count + 1, last_seen_at = greatest(a.last_seen_at, excluded.last_seen_at),"
         " severity = excluded.severity, details = excluded.details RETURNING a.workspace_id, a.alert_id, a.device_id)"
@@ -84,7 +85,7 @@ enum status alerts_judge_gaps(struct db *db, uint32_t timeout_ms, struct problem
         "  jsonb_build_object('Epoch', epoch, 'Stream', stream, 'From', gap_from, 'Highest', highest, 'Missing',"
         "   (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(int8multirange(int8range(settled_below, highest + 1))"
         "    - stored - dropped) AS r) + settled_lost),"
-        "  gap_since, newest_at FROM old"
+        "  gap_since, newest_at FROM old WHERE picket.exception_of(workspace_id, device_id, 'ledger.gap', epoch || '/' || stream, newest_at) IS NULL"
         " ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status <> 'closed' DO UPDATE SET"
         "  repeat_count = a.repeat_count + 1, last_seen_at = excluded.last_seen_at, details = excluded.details";
     static const char close_filled[] =
@@ -95,4 +96,22 @@ enum status alerts_judge_gaps(struct db *db, uint32_t timeout_ms, struct problem
 
     enum status status = db_query(db, raise_gaps, NULL, 0, timeout_ms, NULL, why);
     return status ? status : db_query(db, close_filled, NULL, 0, timeout_ms, NULL, why);
+}
+
+enum status alerts_judge_silence(struct db *db, uint32_t timeout_ms, struct problem *why)
+{
+    static const char raise_silence[] =
+        "INSERT INTO picket.alert AS a (workspace_id, device_id, rule_id, severity, title, description, details, remediation, tactics, techniques, first_seen_at, last_seen_at)"
+        " SELECT s.workspace_id, s.device_id, 'IoT_DeviceSilent', 'Low', 'A device is silent', 'No message of the device for 72 hours, while others sent.',"
+        "  jsonb_build_object('LastSeen', s.last_seen_at), jsonb_build_array('See whether the device runs, and whether its agent does.',"
+        "  'If it was taken out of service, disable it.'), 'Impact', 'T1489, T0814', s.last_seen_at, s.newest_at FROM picket.silent_devices() s"
+        " WHERE picket.exception_of(s.workspace_id, s.device_id, 'IoT_DeviceSilent', '', s.newest_at) IS NULL"
+        "  AND NOT EXISTS (SELECT 1 FROM picket.alert o WHERE o.workspace_id = s.workspace_id AND o.device_id = s.device_id AND o.rule_id = 'IoT_DeviceSilent'"
+        "   AND (o.status <> 'closed' OR o.first_seen_at = s.last_seen_at))";
+    static const char close_heard[] =
+        "UPDATE picket.alert a SET status = 'closed', closed_at = now() FROM picket.device_activity d WHERE a.status <> 'closed' AND a.rule_id = 'IoT_DeviceSilent'"
+        " AND d.workspace_id = a.workspace_id AND d.device_id = a.device_id AND d.last_seen_at > a.first_seen_at + interval '1 second'";
+
+    enum status status = db_query(db, close_heard, NULL, 0, timeout_ms, NULL, why);
+    return status ? status : db_query(db, raise_silence, NULL, 0, timeout_ms, NULL, why);
 }

@@ -33,4 +33,8 @@ MUST_CHECK enum status alerts_raise_everywhere(struct db *db, const struct alert
  * newest receipt that is stored, not the wall clock: while nothing arrives, nothing grows older. Housekeeping only. */
 MUST_CHECK enum status alerts_judge_gaps(struct db *db, uint32_t timeout_ms, struct problem *why);
 
+/* Devices of whom nothing was heard for 72 hours, by the newest receipt of all, and those that were heard again. One silence alerts
+ * once, however it is closed. Housekeeping only. */
+MUST_CHECK enum status alerts_judge_silence(struct db *db, uint32_t timeout_ms, struct problem *why);
+
 #endif

@@ -16,7 +16,7 @@
 
 #define PART "store.database"
 #define ROUND_MS 1000        /* how soon a replay is noticed */
-#define JUDGE_EVERY_MS 60000 /* ledger gaps, which are judged by the day */
+#define JUDGE_EVERY_MS 60000 /* ledger gaps and silent devices, which are judged by the day */
 #define PARTITIONS_EVERY_MS 600000
 #define REPLAYS_PER_ROUND 100
 
@@ -167,10 +167,14 @@ static enum status housekeep(struct store *store, struct problem *why)
     if (!status && store->judge_at_ms <= now_ms) {
         status = alerts_judge_gaps(store->db, STORE_STATEMENT_MS, why);
         if (!status)
+            status = alerts_judge_silence(store->db, STORE_STATEMENT_MS, why);
+        if (!status)
             store->judge_at_ms = now_ms + JUDGE_EVERY_MS;
     }
     if (!status)
         status = ruleset_refresh(store->ruleset, store->db, STORE_STATEMENT_MS, why);
+    if (!status)
+        status = db_query(store->db, "SELECT picket.incidents_group(1000)", NULL, 0, STORE_STATEMENT_MS, NULL, why);
     return status ? status : replays_keep(store, why);
 }
 

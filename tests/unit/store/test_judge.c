@@ -1,5 +1,6 @@
 #include "store/judge.h"
 
+#include "store/alerts.h"
 #include "store/store_metrics.h"
 #include "tests/unit/store/fixture.h"
 
@@ -176,6 +177,73 @@ START_TEST(a_hostile_device_neither_grows_its_state_nor_takes_another_devices)
 }
 END_TEST
 
+static void device_put(const char *device, const char *tags)
+{
+    sql(arena_format(&fixture.arena, "INSERT INTO picket.device (workspace_id, device_id, tags) VALUES (1, '%s', '%s')", device, tags));
+}
+
+START_TEST(an_exception_hides_what_it_covers_counts_it_and_ends)
+{
+    device_put("pump-1", "{\"group\":\"lab\"}");
+    device_put("pump-2", "{\"SecurityGroup\":\"lab\"}");
+    device_put("pump-3", "{}");
+    sql("INSERT INTO picket.exception (workspace_id, rule_id, cause, scope, scope_value, reason, owner) VALUES (1, 'IoT_DisableFirewall', 'ip*les', 'group', 'lab', 'r', 'o')");
+    sql("INSERT INTO picket.exception (workspace_id, rule_id, scope, scope_value, reason, owner, expires_at) VALUES (1, NULL, 'device', 'pump-3', 'r', 'o', now() - interval '1 h')");
+    for (int i = 1; i <= 3; i++)
+        store(arena_format(&fixture.arena, "pump-%d", i), 1, message("ProcessCreate", i, PROCESS("iptables -F") "," PROCESS("ufw disable")));
+    ck_assert_str_eq(alerts(), "1 pump-1 IoT_DisableFirewall ufw 1; 1 pump-2 IoT_DisableFirewall ufw 1; 1 pump-3 IoT_DisableFirewall iptables 1; 1 pump-3 IoT_DisableFirewall ufw 1");
+    ck_assert_str_eq(sql_text("SELECT string_agg(hidden_count::text, ' ' ORDER BY scope DESC) FROM picket.exception"), "2 0");
+    ck_assert_int_eq(sql_number("SELECT count(*) FROM picket.alert_event"), 4);
+}
+END_TEST
+
+#define CALLED(address) "{\"RemoteAddress\":\"" address "\",\"RemotePort\":\"2222\",\"Result\":\"Fail\",\"UserName\":\"root\",\"ProcessId\":1,\"Executable\":\"/x\"}"
+
+START_TEST(alerts_of_one_device_and_of_one_address_are_one_incident_with_the_reason)
+{
+    for (int i = 0; i < 5; i++) {
+        store("pump-1", 1, message("Login", i, CALLED("203.0.113.9")));
+        store("pump-2", 1, message("Login", i, CALLED("203.0.113.9")));
+        store("pump-3", 1, message("Login", i, CALLED("203.0.113.10")));
+    }
+    store("pump-1", 1, message("ProcessCreate", 9, PROCESS("iptables -F")));
+    store("pump-1", 2, message("ProcessCreate", 9, PROCESS("iptables -F")));
+    ck_assert_int_eq(sql_number("SELECT picket.incidents_group(100)"), 5);
+    ck_assert_int_eq(sql_number("SELECT picket.incidents_group(100)"), 0);
+    ck_assert_str_eq(sql_text("SELECT string_agg(concat_ws(' ', workspace_id, severity, title, alert_count, device_count), '; ' ORDER BY workspace_id, alert_count DESC) FROM picket.incident"),
+                     "1 High The host's firewall was switched off 3 2; 1 Low Failed brute-force attempt 1 1; 2 High The host's firewall was switched off 1 1");
+    ck_assert_str_eq(sql_text("SELECT string_agg(device_id || ': ' || incident_reason, '; ' ORDER BY device_id, first_seen_at) FROM picket.alert WHERE workspace_id = 1"),
+                     "pump-1: the first; pump-1: same device within two hours; pump-2: names 203.0.113.9 as well; pump-3: the first");
+    sql("UPDATE picket.alert SET status = 'closed' WHERE device_id = 'pump-3'");
+    (void)sql_number("SELECT picket.incidents_group(100)");
+    ck_assert_str_eq(sql_text("SELECT string_agg(status, ' ' ORDER BY workspace_id, alert_count DESC) FROM picket.incident"), "open closed open");
+}
+END_TEST
+
+START_TEST(a_silent_device_alerts_once_by_the_newest_receipt_and_not_by_our_clock)
+{
+    device_put("pump-1", "{}");
+    device_put("pump-2", "{}");
+    device_put("off", "{}");
+    sql("UPDATE picket.device SET status = 'disabled' WHERE device_id = 'off'");
+    sql("INSERT INTO picket.device_activity (workspace_id, device_id, first_seen_at, last_seen_at, message_count) VALUES (1, 'pump-1', now() - interval '9 days', now() - interval '9 days', 1),"
+        " (1, 'pump-2', now() - interval '9 days', now() - interval '7 days', 1), (1, 'off', now() - interval '20 days', now() - interval '20 days', 1)");
+    must(alerts_judge_silence(fixture.store, SQL_MS, &why));
+    ck_assert_str_eq(alerts(), ""); /* nothing came at all: that is no device's silence */
+    sql("UPDATE picket.device_activity SET last_seen_at = now() - interval '5 days' WHERE device_id = 'pump-2'");
+    for (int i = 0; i < 2; i++)
+        must(alerts_judge_silence(fixture.store, SQL_MS, &why));
+    ck_assert_str_eq(alerts(), "1 pump-1 IoT_DeviceSilent  1");
+    sql("UPDATE picket.alert SET status = 'closed'");
+    must(alerts_judge_silence(fixture.store, SQL_MS, &why));
+    ck_assert_int_eq(sql_number("SELECT count(*) FROM picket.alert"), 1); /* the same silence */
+    sql("UPDATE picket.alert SET status = 'open'");
+    sql("UPDATE picket.device_activity SET last_seen_at = now() WHERE device_id = 'pump-1'");
+    must(alerts_judge_silence(fixture.store, SQL_MS, &why));
+    ck_assert_str_eq(sql_text("SELECT string_agg(device_id || ' ' || status, '; ' ORDER BY device_id) FROM picket.alert"), "pump-1 closed; pump-2 open");
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -187,6 +255,9 @@ int main(void)
         a_rule_that_is_switched_off_in_a_workspace_is_asked_in_the_others,
         what_the_database_refuses_of_a_judgement_costs_no_event,
         a_hostile_device_neither_grows_its_state_nor_takes_another_devices,
+        an_exception_hides_what_it_covers_counts_it_and_ends,
+        alerts_of_one_device_and_of_one_address_are_one_incident_with_the_reason,
+        a_silent_device_alerts_once_by_the_newest_receipt_and_not_by_our_clock,
     };
 
     template_make();

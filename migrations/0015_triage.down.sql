@@ -1,0 +1,12 @@
+SET LOCAL ROLE picket_owner;
+DROP VIEW analytics."SecurityIncident";
+DROP FUNCTION picket.silent_devices();
+DROP FUNCTION picket.incidents_group(int);
+DROP TABLE picket.incident_mark;
+DROP INDEX picket.alert_incident, picket.alert_ungrouped;
+ALTER TABLE picket.alert DROP COLUMN incident_id, DROP COLUMN incident_reason;
+DROP TABLE picket.incident;
+DROP FUNCTION picket.exception_of(int, text, text, text, timestamptz);
+DROP FUNCTION picket.exception_covers(text, text, text, text, int, text, text, text);
+DROP TABLE picket.exception;
+RESET ROLE;
