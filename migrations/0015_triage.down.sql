@@ -1,5 +1,6 @@
 SET LOCAL ROLE picket_owner;
 DROP VIEW analytics."SecurityIncident";
+DROP FUNCTION picket.simulation_remove(int[]);
 DROP FUNCTION picket.silent_devices();
 DROP FUNCTION picket.incidents_group(int);
 DROP TABLE picket.incident_mark;

@@ -146,11 +146,50 @@ CREATE FUNCTION picket.silent_devices() RETURNS TABLE (workspace_id int, device_
     WITH newest AS (SELECT max(last_seen_at) AS at FROM picket.device_activity WHERE device_id <> ''),
          seen AS (SELECT a.workspace_id, a.device_id, max(a.last_seen_at) AS at FROM picket.device_activity a WHERE a.device_id <> '' AND a.message_count > 0 GROUP BY 1, 2)
     SELECT s.workspace_id, s.device_id, s.at, n.at FROM seen s CROSS JOIN newest n
-      JOIN picket.device d ON d.workspace_id = s.workspace_id AND d.device_id = s.device_id AND d.status = 'enabled'
+      JOIN picket.device d ON d.workspace_id = s.workspace_id AND d.device_id = s.device_id AND d.module_id = '' AND d.status = 'enabled'
      WHERE s.at < n.at - interval '72 hours'
 $$;
 REVOKE ALL ON FUNCTION picket.silent_devices() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION picket.silent_devices() TO picket_store;
+
+-- Takes the simulated devices away with all that was stored of them. What the hours count is counted anew from what stays.
+CREATE FUNCTION picket.simulation_remove(workspaces int[]) RETURNS TABLE (devices bigint, alerts bigint, events bigint)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+DECLARE
+    gone  record;
+    hours timestamptz[];
+BEGIN
+    devices := 0; alerts := 0; events := 0;
+    LOCK TABLE picket.event_hour IN EXCLUSIVE MODE; -- who stores now waits for its end, and is waited for
+    FOR gone IN SELECT d.workspace_id, d.device_id FROM picket.device d
+                 WHERE d.workspace_id = ANY (workspaces) AND d.module_id = '' AND d.tags ->> 'simulated' = 'true' LOOP
+        WITH removed AS (DELETE FROM picket.raw_event r WHERE r.workspace_id = gone.workspace_id AND r.device_id = gone.device_id RETURNING r.time_generated)
+        SELECT events + count(*), array_agg(DISTINCT date_trunc('hour', time_generated)) INTO events, hours FROM removed;
+        DELETE FROM picket.event_hour h WHERE h.workspace_id = gone.workspace_id AND h.hour = ANY (hours);
+        INSERT INTO picket.event_hour
+        SELECT r.workspace_id, date_trunc('hour', r.time_generated), r.bus_topic_id, r.bus_partition,
+               substr(sha256(convert_to(jsonb_build_array(r.type, r.category, r.name)::text, 'UTF8')), 1, 16), r.type, r.category, r.name,
+               count(*), sum(r.hit_count), min(r.time_generated), max(r.time_generated)
+          FROM unnest(hours) AS w (hour) JOIN picket.raw_event r ON r.time_generated >= w.hour AND r.time_generated < w.hour + interval '1 hour'
+         WHERE r.workspace_id = gone.workspace_id GROUP BY r.workspace_id, 2, r.bus_topic_id, r.bus_partition, r.type, r.category, r.name;
+        WITH removed AS (DELETE FROM picket.alert a WHERE a.workspace_id = gone.workspace_id AND a.device_id = gone.device_id RETURNING 1)
+        SELECT alerts + count(*) INTO alerts FROM removed;
+        DELETE FROM picket.message m WHERE m.workspace_id = gone.workspace_id AND m.device_id = gone.device_id;
+        DELETE FROM picket.device_activity a WHERE a.workspace_id = gone.workspace_id AND a.device_id = gone.device_id;
+        DELETE FROM picket.ledger l WHERE l.workspace_id = gone.workspace_id AND l.device_id = gone.device_id;
+        DELETE FROM picket.detect_state s WHERE s.workspace_id = gone.workspace_id AND s.device_id = gone.device_id;
+        DELETE FROM picket.observable o WHERE o.workspace_id = gone.workspace_id AND o.device_id = gone.device_id;
+        UPDATE picket.device d SET status = 'deleted', changed_at = now()
+         WHERE d.workspace_id = gone.workspace_id AND d.device_id = gone.device_id AND d.status <> 'deleted';
+        devices := devices + 1;
+    END LOOP;
+    DELETE FROM picket.incident i WHERE i.workspace_id = ANY (workspaces) AND i.simulated
+       AND NOT EXISTS (SELECT 1 FROM picket.alert o WHERE o.workspace_id = i.workspace_id AND o.incident_id = i.incident_id);
+    DELETE FROM picket.feed f WHERE f.workspace_id = ANY (workspaces) AND f.name = 'simulated';
+    RETURN NEXT;
+END $$;
+REVOKE ALL ON FUNCTION picket.simulation_remove(int[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION picket.simulation_remove(int[]) TO picket_admin;
 
 DO $$
 DECLARE

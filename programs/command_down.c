@@ -38,7 +38,7 @@ static enum cli_exit run_down(const struct cli *cli)
         return CLI_DONE;
     }
     bool ran = data_process_alive(up->state.supervisor) || data_process_alive(up->state.picketd) ||
-               data_process_alive(up->state.agent) || data_process_alive(data_postgres_process(up->folder));
+               data_process_alive(up->state.agent) || data_process_alive(up->state.simulation) || data_process_alive(data_postgres_process(up->folder));
     enum status status = supervisor_stop(up, &why);
     if (!status)
         status = rest_stop(up, &why);
@@ -76,12 +76,13 @@ static enum status rest_stop(struct up *up, struct problem *why)
     enum status status = data_lock_take(up->folder, &lock, why);
     if (status)
         return status;
+    up_stop(up->state.simulation, UP_CHILD_STOP_MS);
     up_stop(up->state.agent, UP_CHILD_STOP_MS);
     up_stop(up->state.picketd, UP_CHILD_STOP_MS);
     status = up_users_find(up, why);
     if (!status && up->state.postgres_folder[0])
         up_cluster_stop(up);
-    up->state.agent = up->state.picketd = up->state.supervisor = (struct data_process){0};
+    up->state.simulation = up->state.agent = up->state.picketd = up->state.supervisor = (struct data_process){0};
     if (!status)
         status = data_state_save(up->folder, &up->state, why);
     return status;

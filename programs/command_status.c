@@ -90,6 +90,7 @@ static void local_fill(json_t *report, const char *folder, const struct data_sta
     process_add(processes, "supervisor", state->supervisor);
     process_add(processes, "picketd", state->picketd);
     process_add(processes, "agent", state->agent);
+    process_add(processes, "simulation", state->simulation);
     process_add(processes, "postgres", data_postgres_process(folder));
     json_object_set_new(report, "addresses", addresses);
     json_object_set_new(report, "pids", processes);

@@ -35,6 +35,7 @@ static enum status start_all(struct up *up, struct problem *why);
 static enum status state_save(struct up *up, struct problem *why);
 static enum status start_server(struct up *up, struct problem *why);
 static enum status start_agent(struct up *up, struct problem *why);
+static enum status start_simulation(struct up *up, struct problem *why);
 static void leftovers_stop(const struct up *up);
 static void stop_all(struct up *up);
 static enum cli_exit already_running(struct up *up);
@@ -46,7 +47,7 @@ static const struct cli_flag up_flags[] = {
     {"detach", NULL, "Return once it is ready, and keep running behind."},
     {"quiet", NULL, "No progress and no live line."},
     {"no-agent", NULL, "Do not enrol this host or start its agent."},
-    {"no-simulate", NULL, "No simulated devices (there are none yet, so this changes nothing)."},
+    {"no-simulate", NULL, "No simulated devices: else a handful send, and show attacks in the first minute."},
     {"port-https", "N", "TLS port for devices (default 8443)."},
     {"port-mqtts", "N", "TLS port for devices that speak MQTT (default 8883)."},
     {"port-query", "N", "TLS port of API and console (default 8440)."},
@@ -271,7 +272,8 @@ static enum status start_all(struct up *up, struct problem *why)
     static enum status (*const steps[])(struct up *, struct problem *) = {
         up_programs_check, up_users_find,    up_users_check,     up_ports_check,           up_cluster_find,
         up_certificates_make, up_cluster_make, state_save,       up_cluster_start,         up_cluster_migrate,
-        up_server_write_settings, start_server, up_enrol,        start_agent,              state_save,
+        up_server_write_settings, start_server, up_enrol,        start_agent,              start_simulation,
+        state_save,
     };
     enum status status = STATUS_OK;
 
@@ -317,6 +319,19 @@ static enum status start_agent(struct up *up, struct problem *why)
     return status;
 }
 
+/* Once it was removed it stays away; and attacks are shown once. */
+static enum status start_simulation(struct up *up, struct problem *why)
+{
+    up->simulates = !cli_given(up->cli, "no-simulate") && access(up_path(up, SIMULATION_REMOVED), F_OK) != 0;
+    if (!up->simulates)
+        return STATUS_OK;
+    up->simulation_ran = access(up_path(up, "log/simulation.log"), F_OK) == 0;
+    enum status status = up_simulation_start(up, why);
+    if (!status)
+        up_say(up, "started a simulation: five devices that do not exist, and attacks on them in the first minute");
+    return status;
+}
+
 /* An `up` that was killed leaves its children behind. PostgreSQL is taken over; the others are started anew, since we
  * could not notice the end of what is not our child. */
 static void leftovers_stop(const struct up *up)
@@ -326,8 +341,9 @@ static void leftovers_stop(const struct up *up)
 
     if (data_state_load(up->folder, &before, &why) != STATUS_OK)
         return;
-    if (data_process_alive(before.agent) || data_process_alive(before.picketd))
+    if (data_process_alive(before.agent) || data_process_alive(before.simulation) || data_process_alive(before.picketd))
         up_say(up, "stopping what an earlier start left behind");
+    up_stop(before.simulation, UP_CHILD_STOP_MS);
     up_stop(before.agent, UP_CHILD_STOP_MS);
     up_stop(before.picketd, UP_CHILD_STOP_MS);
 }
@@ -336,11 +352,12 @@ static void stop_all(struct up *up)
 {
     struct problem why;
 
+    up_stop(up->state.simulation, UP_CHILD_STOP_MS);
     up_stop(up->state.agent, UP_CHILD_STOP_MS);
     up_stop(up->state.picketd, UP_CHILD_STOP_MS);
     if (up->state.postgres_folder[0] && up->state.socket_folder[0])
         up_cluster_stop(up);
-    up->state.agent = up->state.picketd = up->state.supervisor = (struct data_process){0};
+    up->state.simulation = up->state.agent = up->state.picketd = up->state.supervisor = (struct data_process){0};
     if (up->state.socket_folder[0] && data_state_save(up->folder, &up->state, &why))
         fprintf(stderr, "picket: %s\n", why.text);
 }

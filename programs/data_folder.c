@@ -103,6 +103,7 @@ enum status data_state_load(const char *folder, struct data_state *out, struct p
     state.supervisor = process_read(json, "supervisor");
     state.picketd = process_read(json, "picketd");
     state.agent = process_read(json, "agent");
+    state.simulation = process_read(json, "simulation");
     json_t *ports = json_object_get(json, "ports");
     state.port_https = json_integer_value(json_object_get(ports, "https"));
     state.port_mqtts = json_integer_value(json_object_get(ports, "mqtts"));
@@ -123,9 +124,9 @@ enum status data_state_load(const char *folder, struct data_state *out, struct p
 enum status data_state_save(const char *folder, const struct data_state *state, struct problem *why)
 {
     char path[DATA_PATH_SIZE];
-    json_t *json = json_pack("{s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:s, s:s, s:s, s:s, s:s, s:I}", "supervisor",
+    json_t *json = json_pack("{s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:s, s:s, s:s, s:s, s:s, s:I}", "supervisor",
                              process_json(state->supervisor), "picketd", process_json(state->picketd), "agent",
-                             process_json(state->agent), "ports", "https", (json_int_t)state->port_https, "mqtts",
+                             process_json(state->agent), "simulation", process_json(state->simulation), "ports", "https", (json_int_t)state->port_https, "mqtts",
                              (json_int_t)state->port_mqtts, "query", (json_int_t)state->port_query, "http",
                              (json_int_t)state->port_http, "mqtt", (json_int_t)state->port_mqtt, "socket_folder",
                              state->socket_folder, "postgres_folder", state->postgres_folder, "postgres_version",

@@ -18,6 +18,7 @@
  *   log/            picketd, agent, postgres, up */
 
 #define DATA_PATH_SIZE 1024
+#define SIMULATION_REMOVED "simulation.removed" /* a file that says so: `picket up` starts none */
 
 /* `given`, else ./var, else /var/lib/picket when root. */
 const char *data_folder_default(const char *given);
@@ -38,7 +39,7 @@ struct data_process data_postgres_process(const char *folder);
 
 #define DATA_PORTS 5
 struct data_state {
-    struct data_process supervisor, picketd, agent;
+    struct data_process supervisor, picketd, agent, simulation;
     int64_t port_https, port_mqtts, port_query, port_http, port_mqtt; /* 0: closed */
     char socket_folder[128];  /* of PostgreSQL */
     char postgres_folder[256]; /* where its programs are */

@@ -15,6 +15,7 @@ int main(int argc, char **argv)
         {down_verbs, down_verb_count},
         {status_verbs, status_verb_count},
         {doctor_verbs, doctor_verb_count},
+        {simulate_verbs, simulate_verb_count},
         {device_verbs, device_verb_count},
         {moving_verbs, moving_verb_count},
         {twin_verbs, twin_verb_count},

@@ -33,6 +33,7 @@ struct up {
     char conninfo[384];  /* of the database, as superuser, without dbname */
     int64_t began_ms;
     struct client *client;
+    bool simulates, simulation_ran; /* there is to be a simulation; its attacks were shown before */
     char first_connection[1024]; /* connection string of the device that the curl line speaks for */
 };
 
@@ -99,6 +100,8 @@ MUST_CHECK enum status up_server_start(struct up *up, struct problem *why);
 /* Until /readyz holds. STATUS_FAULT: picketd ended; STATUS_RETRY: time is up, or we are to stop. */
 MUST_CHECK enum status up_server_wait_ready(struct up *up, uint32_t timeout_ms, struct problem *why);
 MUST_CHECK enum status up_agent_start(struct up *up, struct problem *why);
+/* `picket simulate run`: with its attacks the first time in this folder. */
+MUST_CHECK enum status up_simulation_start(struct up *up, struct problem *why);
 
 /* up_enrol.c: the operator's token, this host's device, the first device. */
 MUST_CHECK enum status up_enrol(struct up *up, struct problem *why);

@@ -91,8 +91,8 @@ void up_reap(const struct up *up)
         info.si_pid = 0;
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
             return;
-        if (info.si_pid == up->state.picketd.pid || info.si_pid == up->state.agent.pid)
-            return; /* whoever watches these two waits for them */
+        if (info.si_pid == up->state.picketd.pid || info.si_pid == up->state.agent.pid || info.si_pid == up->state.simulation.pid)
+            return; /* whoever watches these waits for them */
         waitpid(info.si_pid, NULL, 0);
     }
 }

@@ -138,6 +138,19 @@ enum status up_agent_start(struct up *up, struct problem *why)
     return up_start(&command, &up->state.agent, why);
 }
 
+enum status up_simulation_start(struct up *up, struct problem *why)
+{
+    char program[DATA_PATH_SIZE];
+    const char *const argv[] = {program, "simulate", "run", "--data", up->folder, "--workspace", "default", up->simulation_ran ? "--ordinary" : NULL, NULL};
+    const struct up_command command = {argv, &up->self, up_path(up, "log/simulation.log"), UP_ENVIRONMENT_AGENT};
+
+    data_folder_path(process_program_path(), "picket", program);
+    up_log_rotate(command.log_file, &up->self);
+    enum status status = up_start(&command, &up->state.simulation, why);
+    up->simulation_ran = true;
+    return status;
+}
+
 /* Says which part is not ready, where the answer of /readyz names one. */
 static void part_missing(const json_t *answer, struct problem *reason)
 {

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 
 #include "programs/up.h"
@@ -11,6 +12,7 @@
 #define CLUSTER_LOOK_MS 2000
 #define BACKOFF_MS 500
 #define BACKOFF_MAX_MS 30000
+#define SIMULATION 2 /* its place among those that are watched */
 #define STEADY_MS 60000 /* who ran this long starts with no backoff again */
 
 /* One of our children, and when it may be started again. */
@@ -39,13 +41,17 @@ void up_watch(struct up *up)
     struct watched watched[] = {
         {"picketd", &up->state.picketd, up_server_start, now, 0, BACKOFF_MS},
         {"picket-agent", &up->state.agent, up_agent_start, now, 0, BACKOFF_MS},
+        {"the simulation", &up->state.simulation, up_simulation_start, now, 0, BACKOFF_MS},
     };
-    size_t count = cli_given(up->cli, "no-agent") ? 1 : 2;
+    bool wanted[] = {true, !cli_given(up->cli, "no-agent"), up->simulates}; /* the last may be removed meanwhile */
+    size_t count = sizeof watched / sizeof *watched;
     struct counts last = {.messages = -1};
 
     while (!process_wait_stop(LOOK_MS)) {
+        wanted[SIMULATION] = up->simulates && access(up_path(up, SIMULATION_REMOVED), F_OK) != 0;
         for (size_t i = 0; i < count; i++)
-            look_after(up, &watched[i]);
+            if (wanted[i])
+                look_after(up, &watched[i]);
         up_reap(up);
         now = clock_monotonic_ms();
         if (now - cluster_ms >= CLUSTER_LOOK_MS) {

@@ -199,6 +199,7 @@ static const struct {
     {"ExceptionNew", BODY("\"scope\"", "\"scope\":{\"type\":\"string\",\"enum\":[\"workspace\",\"group\",\"firmware\",\"device\"]},\"scope_value\":" TEXT_SCHEMA ",\"rule\":" TEXT_SCHEMA
                                        ",\"cause\":" TEXT_SCHEMA ",\"reason\":" TEXT_SCHEMA ",\"owner\":" TEXT_SCHEMA ",\"expires_at\":" TIME_SCHEMA ",\"preview\":" FLAG_SCHEMA
                                        ",\"workspace\":" TEXT_SCHEMA)},
+    {"SimulationRemoved", OBJECT("\"devices\":" NUMBER_SCHEMA ",\"alerts\":" NUMBER_SCHEMA ",\"events\":" NUMBER_SCHEMA)},
     {"FeedList", PAGE_OF("feeds", REFERENCE("Feed"))},
     {"Feed", OBJECT("\"name\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"kind\":" TEXT_SCHEMA ",\"enabled\":" FLAG_SCHEMA ",\"format\":" TEXT_SCHEMA
                     ",\"url\":" TEXT_SCHEMA ",\"pull_every_s\":" NUMBER_SCHEMA ",\"min_confidence\":" NUMBER_SCHEMA ",\"indicators\":" NUMBER_SCHEMA

@@ -165,6 +165,8 @@ const struct route query_routes[] = {
      "FeedFilled"},
     {"POST", "/v1/feeds/:name/generations/:generation/finish", ROLE_ANALYST, ROUTE_WRITE, feeds_finish, "Put them in force, and search the past for what is new.", "workspace", NULL,
      "Feed"},
+    {"DELETE", "/v1/simulation", ROLE_ADMIN, ROUTE_WRITE, simulation_remove, "Remove the simulated devices, with all that was stored of them.", "workspace", NULL,
+     "SimulationRemoved"},
     {"GET", "/v1/tokens", ROLE_ADMIN, ROUTE_READ, tokens_list, "List tokens, without their secrets.", LIST_ARGUMENTS, NULL,
      "TokenList"},
     {"POST", "/v1/tokens", ROLE_ADMIN, ROUTE_WRITE, tokens_create, "Make a token; it is shown this once.", "workspace",

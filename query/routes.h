@@ -96,6 +96,7 @@ ROUTE_HANDLER(feeds_show);
 ROUTE_HANDLER(feeds_put);
 ROUTE_HANDLER(feeds_remove);
 ROUTE_HANDLER(feeds_pull);
+ROUTE_HANDLER(simulation_remove);
 ROUTE_HANDLER(exceptions_list);
 ROUTE_HANDLER(exceptions_create);
 ROUTE_HANDLER(exceptions_remove);

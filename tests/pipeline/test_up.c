@@ -86,10 +86,15 @@ static int run(const char *const *arguments)
     return program_run("picket", arguments, NULL, &output);
 }
 
-static int up(void)
+static int up_with(const char *simulate)
 {
     return run((const char *const[]){"up", "--detach", "--data", folder, "--port-https", port_https, "--port-mqtts", port_mqtts,
-                                     "--port-query", port_query, NULL});
+                                     "--port-query", port_query, simulate, NULL});
+}
+
+static int up(void)
+{
+    return up_with("--no-simulate");
 }
 
 static int verb(const char *a, const char *b, const char *c, const char *d)
@@ -366,7 +371,7 @@ START_TEST(a_cluster_that_does_not_start_is_said_why)
     snprintf(https, sizeof https, "%u", (unsigned)program_free_port());
     snprintf(mqtts, sizeof mqtts, "%u", (unsigned)program_free_port());
     snprintf(query, sizeof query, "%u", (unsigned)program_free_port());
-    const char *const start[] = {"up",   "--detach",     "--quiet", "--no-agent",   "--data", other,
+    const char *const start[] = {"up",   "--detach",     "--quiet", "--no-agent", "--no-simulate", "--data", other,
                                  "--port-https", https, "--port-mqtts", mqtts, "--port-query", query, NULL};
     ck_assert_msg(run(start) == 0, "%s", output.bytes);
     ck_assert_int_eq(run((const char *const[]){"down", "--data", other, NULL}), 0);
@@ -446,6 +451,46 @@ START_TEST(help_and_usage_are_told_apart_by_their_exit_codes)
 }
 END_TEST
 
+/* What a newcomer sees in the first minute: each attack is found, marked as simulated, and all of it goes with one command. */
+START_TEST(the_simulations_attacks_are_found_and_go_with_one_command)
+{
+    static const char *const rules[] = {"Picket_NetworkScan", "IoT_DownloadFileThenRun", "IoT_CommonBots", "IoT_Bruteforce_Success", "IoT_CryptoMiner",
+                                        "IoT_ReverseShell",   "IoT_USBConnection",       "Picket_NewListener", "IoT_TiConnection"};
+    const struct timespec pause = {0, 250000000};
+    int64_t deadline = clock_monotonic_ms() + 5 * 60000;
+    size_t found = 0;
+
+    folder_make();
+    ports_choose();
+    ck_assert_int_eq(up_with(NULL), 0);
+    while (found < sizeof rules / sizeof *rules) {
+        found = 0;
+        ck_assert_int_eq(verb("alert", "list", "--json", NULL), 0);
+        for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+            found += strstr(output.bytes ? output.bytes : "", rules[i]) != NULL;
+        ck_assert_msg(clock_monotonic_ms() < deadline, "%zu of the attacks were found: %s", found, output.bytes);
+        nanosleep(&pause, NULL);
+    }
+    for (const char *line = output.bytes; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        ck_assert_msg(memmem(line, strcspn(line, "\n"), "[simulated] ", 12) && memmem(line, strcspn(line, "\n"), "\"simulated-", 11), "%.300s", line);
+    long simulation = pid_of("simulation");
+    ck_assert_int_eq(verb("simulate", "remove", NULL, NULL), 0);
+    ck_assert_int_eq(verb("alert", "list", "--all", "--json"), 0);
+    ck_assert_uint_eq(output.count, 0);
+    ck_assert_int_eq(verb("incident", "list", "--all", "--json"), 0);
+    ck_assert_uint_eq(output.count, 0);
+    ck_assert_int_eq(verb("device", "list", "--json", NULL), 0);
+    ck_assert(!strstr(output.bytes, "simulated-"));
+    while (!gone(simulation) && clock_monotonic_ms() < deadline)
+        nanosleep(&pause, NULL);
+    ck_assert(gone(simulation));
+    ck_assert_int_eq(verb("down", NULL, NULL, NULL), 0);
+    ck_assert_int_eq(up_with(NULL), 0);
+    ck_assert_int_eq(pid_of("simulation"), 0); /* it stays away */
+    ck_assert_int_eq(verb("down", NULL, NULL, NULL), 0);
+}
+END_TEST
+
 static TCase *tcase(const char *name)
 {
     TCase *made = tcase_create(name);
@@ -457,7 +502,7 @@ int main(void)
 {
     Suite *suite = suite_create("up");
     buf_init(&output, OUTPUT_MAX);
-    TCase *running = tcase("a running one"), *refused = tcase("refused");
+    TCase *running = tcase("a running one"), *refused = tcase("refused"), *simulating = tcase("simulating");
 
     tcase_add_unchecked_fixture(running, start_all, stop_all);
     tcase_add_test(running, detached_up_returns_when_it_is_ready_and_keeps_secrets_private);
@@ -478,6 +523,9 @@ int main(void)
     tcase_add_test(refused, an_unprivileged_user_has_it_all_as_well);
     tcase_add_test(refused, help_and_usage_are_told_apart_by_their_exit_codes);
     suite_add_tcase(suite, refused);
+    tcase_set_timeout(simulating, 600);
+    tcase_add_test(simulating, the_simulations_attacks_are_found_and_go_with_one_command);
+    suite_add_tcase(suite, simulating);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
