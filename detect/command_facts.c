@@ -77,6 +77,8 @@ bool command_downloads(const struct command *command, struct text *source, struc
     static const char *const files[] = {"tftp", "ftpget", "atftp", NULL};
 
     *target = TEXT_NONE;
+    if (command->word_count < 2)
+        return false;
     if (text_among(command->name, web)) {
         bool curl = text_equal(command->name, TEXT("curl"));
         *source = url_word(command);

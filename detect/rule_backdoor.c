@@ -24,7 +24,7 @@ static void judge(struct judging *judging)
     const struct command_line *line = judging->line;
     const struct event *event = judging->event;
     struct text source, target;
-    bool told = false;
+    bool told = !memory_knows(judging->memory, judging->rule->id, TEXT("files")); /* nothing was downloaded: nothing to tell */
 
     for (size_t i = 0; i < line->count && !told; i++) {
         const struct command *command = &line->commands[i];

@@ -18,7 +18,7 @@ static struct text finds_out(const struct command *command)
     if (text_equal(command->name, TEXT("crontab")) && command_has_letter(command, 'l'))
         return TEXT("crontab");
     for (size_t i = 1; i < command->word_count; i++)
-        if (text_among(command->words[i], files))
+        if (command->words[i].count && command->words[i].bytes[0] == '/' && text_among(command->words[i], files))
             return command->words[i];
     return TEXT_NONE;
 }

@@ -87,6 +87,7 @@ struct sigma_source {
     struct mapped fields[SIGMA_SOURCE_FIELDS_MAX];
     size_t count;
     struct text words; /* "a": the words of the command line are a0, a1 …; TEXT_NONE */
+    struct text word_names[WORDS_MAX];
     bool details;      /* all members of the details by their own names */
 };
 
@@ -197,6 +198,8 @@ static enum status source_read(struct reading *reading, const yaml_node_t *entry
     source->product = kept(reading, yaml_node_member(reading->document, logsource, "product"));
     source->service = kept(reading, yaml_node_member(reading->document, logsource, "service"));
     source->words = kept(reading, yaml_node_member(reading->document, entry, "words"));
+    for (size_t i = 0; source->words.bytes && i < WORDS_MAX; i++)
+        source->word_names[i] = text_of(arena_format(reading->arena, "%.*s%zu", TEXT_ARGS(source->words), i));
     source->details = text_equal(yaml_node_text(yaml_node_member(reading->document, entry, "details")), TEXT("true"));
     for (size_t i = 0; i < yaml_node_items(events); i++) {
         struct text name = yaml_node_text(yaml_node_item(reading->document, events, i));
@@ -316,7 +319,7 @@ void sigma_source_fields(const struct sigma_source *source, const struct event *
             fields[count++] = (struct sigma_field){source->fields[i].field, value};
     }
     for (size_t i = 0; i < words; i++)
-        fields[count++] = (struct sigma_field){text_of(arena_format(arena, "%.*s%zu", TEXT_ARGS(source->words), i)), line->commands[0].words[i]};
+        fields[count++] = (struct sigma_field){source->word_names[i], line->commands[0].words[i]};
     for (size_t i = 0; source->details && i < event->field_count; i++)
         fields[count++] = event->fields[i];
     *out = (struct sigma_event){fields, count};

@@ -48,8 +48,8 @@ bool text_ends(struct text whole, struct text end)
 /* Where what follows a star does not fit, the star takes one byte more; those before it need not change. */
 bool text_among(struct text whole, const char *const *list)
 {
-    for (; *list; list++)
-        if (text_equal(whole, text_of(*list)))
+    for (; *list; list++) /* without measuring each: most differ in their first byte */
+        if (whole.count ? **list == *whole.bytes && strncmp(*list, whole.bytes, whole.count) == 0 && !(*list)[whole.count] : !**list)
             return true;
     return false;
 }
