@@ -75,7 +75,7 @@ enum status drain_open(const struct store_settings *settings, struct bus *bus, s
     drain->settings = settings;
     drain->bus = bus;
     drain->ruleset = ruleset;
-    drain->judge = judge_new(ruleset);
+    drain->judge = settings->detection ? judge_new(ruleset) : NULL;
     arena_init(&drain->arena);
     classic_decoder_init(&drain->decoder, (unsigned)settings->json_depth_max);
     fence_init(&drain->fence, text_of(bus_cluster(bus)), text_of(bus_topic(bus)), CAREFUL_RECORDS, STORE_STATEMENT_MS);
@@ -325,7 +325,8 @@ static enum status transaction_run(struct drain *drain, const struct bus_record 
     if (status)
         return status;
     fence_committed(&drain->fence, drain->moves, move_count);
-    judge_committed(drain->judge);
+    if (drain->judge)
+        judge_committed(drain->judge);
     batch_count(&batch);
     return STATUS_OK;
 }

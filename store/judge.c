@@ -1,6 +1,7 @@
 #include "store/judge.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "detect/finding_json.h"
 #include "runtime/log.h"
@@ -475,6 +476,14 @@ static enum status batch_judge(struct batch_judging *judging, struct problem *wh
     return db_query(judging->db, "ROLLBACK TO SAVEPOINT judging", NULL, 0, judging->timeout_ms, NULL, why);
 }
 
+static int64_t cpu_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 enum status judge_messages(struct judge *judge, struct db *db, const struct device_message *messages, size_t count, struct arena *arena, uint32_t timeout_ms,
                            struct problem *why)
 {
@@ -483,6 +492,7 @@ enum status judge_messages(struct judge *judge, struct db *db, const struct devi
 
     if (!view)
         return STATUS_OK;
+    int64_t from_us = cpu_us();
     observables_begin(judge->observables, arena);
     judging.messages = ARENA_ARRAY(arena, struct judged_message, count);
     for (size_t i = 0; i < count; i++)
@@ -491,6 +501,7 @@ enum status judge_messages(struct judge *judge, struct db *db, const struct devi
     enum status status = judging.count ? batch_judge(&judging, why) : STATUS_OK;
     engine_use(judge, NULL); /* it goes with its view */
     ruleset_give(judge->ruleset, view);
+    metric_add(&store_metrics.judging_microseconds, cpu_us() - from_us);
     return status;
 }
 

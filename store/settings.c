@@ -21,6 +21,7 @@ const struct setting store_settings_table[] = {
     SETTING_INT(struct store_settings, partitions_ahead_days, 7, 1, 60, "Days for which partitions are made ahead."),
     SETTING_INT(struct store_settings, json_depth_max, PICKET_JSON_DEPTH_MAX, 8, 256,
                 "Deepest nesting of objects and arrays in a JSON body."),
+    SETTING_BOOL(struct store_settings, detection, true, "Judge events as they are stored; without it no detection raises alerts."),
 };
 
 const size_t store_settings_count = sizeof store_settings_table / sizeof store_settings_table[0];

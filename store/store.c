@@ -61,7 +61,7 @@ enum status store_open(const struct store_settings *settings, struct bus *bus, s
     classic_decoder_init(&store->decoder, (unsigned)settings->json_depth_max);
     store->ruleset = ruleset_new();
     store->replay.decoder = &store->decoder;
-    store->replay.judge = judge_new(store->ruleset);
+    store->replay.judge = settings->detection ? judge_new(store->ruleset) : NULL;
     arena_init(&store->replay.arena);
     store_metrics_register();
     process_set_ready(PART, false, "the database was not reached yet");

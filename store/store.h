@@ -12,6 +12,7 @@ struct store_settings {
     int64_t event_retention_days, resend_window_days;
     int64_t partitions_ahead_days;
     int64_t json_depth_max;          /* as ingest's */
+    bool detection;                  /* events are judged as they are stored */
 };
 extern const struct setting store_settings_table[];
 extern const size_t store_settings_count;

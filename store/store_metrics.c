@@ -18,6 +18,7 @@ struct store_metrics store_metrics = {
     .alerts_repeated = METRIC_LABELLED_INIT("picket_store_alerts_total", "Alerts that detection raised, by whether they were open already.", "outcome", "repeated"),
     .findings_dropped = METRIC_COUNTER_INIT("picket_store_findings_dropped_total", "Findings beyond what one batch, or one device in it, may raise."),
     .judging_failed = METRIC_COUNTER_INIT("picket_store_judging_failed_total", "Batches that were stored without being judged, since the database refused what was found."),
+    .judging_microseconds = METRIC_COUNTER_INIT("picket_store_judging_microseconds_total", "Processor time of this process that went into judging, in microseconds."),
 };
 
 void store_metrics_register(void)
@@ -36,4 +37,5 @@ void store_metrics_register(void)
     metric_register(&store_metrics.alerts_repeated, 1);
     metric_register(&store_metrics.findings_dropped, 1);
     metric_register(&store_metrics.judging_failed, 1);
+    metric_register(&store_metrics.judging_microseconds, 1);
 }

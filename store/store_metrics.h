@@ -9,7 +9,7 @@ struct store_metrics {
     struct metric committed, failed, halved, lost; /* batches, by outcome */
     struct metric gaps;
     struct metric waiting;
-    struct metric alerts_opened, alerts_repeated, findings_dropped, judging_failed;
+    struct metric alerts_opened, alerts_repeated, findings_dropped, judging_failed, judging_microseconds;
 };
 extern struct store_metrics store_metrics;
 

@@ -161,7 +161,8 @@ static void setup(void)
                                        .event_retention_days = 30,
                                        .resend_window_days = 14,
                                        .partitions_ahead_days = 3,
-                                       .json_depth_max = PICKET_JSON_DEPTH_MAX};
+                                       .json_depth_max = PICKET_JSON_DEPTH_MAX,
+                                       .detection = true};
     send_count = 0;
     ck_assert_int_eq(db_open(database_conninfo(), NULL, "test", &owner, &why), STATUS_OK);
     sql("TRUNCATE picket.raw_event, picket.message, picket.dead_letter, picket.bus_offset, picket.device_activity,"
