@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "detect/needles.h"
+#include "detect/sigma_correlation.h"
 #include "detect/sigma_set.h"
 
 #define RULES_MAX 256
@@ -35,6 +36,7 @@ struct engine {
     struct finding_about *about; /* of the built-in rules, then of Sigma's */
     struct source_rules *sources;
     size_t source_count;
+    struct sigma_correlations *correlations;
     struct kind_rules kinds[EVENT_KINDS];
     struct needles *needles;
     struct word_rules *words; /* by needle */
@@ -109,9 +111,11 @@ static void source_fill(struct engine *engine, const struct sigma_source *source
     if (!of->rules || !of->numbers)
         abort();
     for (size_t i = 0; i < content->sigma_count; i++)
-        if (sigma_source_covers(source, content->sigma[i])) {
+        if (content->sigma[i]->condition && !content->sigma[i]->filtered_count && sigma_source_covers(source, content->sigma[i])) {
             of->numbers[of->count] = i;
             of->rules[of->count++] = content->sigma[i];
+            for (size_t kind = 0; kind < EVENT_KINDS; kind++)
+                engine->kinds[kind].remembers |= sigma_source_kinds(source) & EVENT_BIT(kind) && sigma_correlations_count(engine->correlations, i);
         }
     if (!of->count) {
         free(of->rules);
@@ -131,6 +135,7 @@ static void sigma_fill(struct engine *engine)
         sigma_about(content->sigma[i], &engine->about[builtin_rules_count + i]);
     if (!content->sigma_count || !content->mapping)
         return;
+    engine->correlations = sigma_correlations_new(content->sigma, content->sigma_count);
     engine->sources = calloc(sigma_mapping_count(content->mapping), sizeof *engine->sources);
     if (!engine->sources)
         abort();
@@ -177,6 +182,7 @@ void engine_free(struct engine *engine)
         free(engine->sources[i].numbers);
     }
     free(engine->sources);
+    sigma_correlations_free(engine->correlations);
     needles_free(engine->needles);
     free(engine->about);
     free(engine->words);
@@ -240,6 +246,9 @@ struct sigma_judging {
     const struct engine *engine;
     const struct source_rules *of;
     struct judging *judging;
+    const struct sigma_event *event; /* with the source's names */
+    const struct sigma_found *found; /* of the match that is looked at */
+    size_t found_count;
 };
 
 /* Sigma has no word for it: what an analyst would name first. */
@@ -257,27 +266,42 @@ static struct text sigma_cause(const struct judging *judging)
     return event->remote_address.count ? event->remote_address : event->user;
 }
 
-static void sigma_matched_one(void *context, size_t rule, const struct sigma_found *found, size_t found_count)
+static void sigma_tell(void *context, size_t rule)
 {
     struct sigma_judging *sigma = context;
     struct judging *judging = sigma->judging;
+    const struct sigma_rule *told = sigma->engine->content.sigma[rule];
 
-    judging->about = &sigma->engine->about[builtin_rules_count + sigma->of->numbers[rule]];
+    judging->about = &sigma->engine->about[builtin_rules_count + rule];
     for (const struct finding *said = judging->findings->first; said; said = said->next)
         if (said->about == judging->about && said->event == judging->event)
             return; /* another source of the same event has said so */
     struct finding *finding = finding_add(judging, sigma_cause(judging));
-    for (size_t i = 0; i < found_count && finding->reason_count < FINDING_REASONS_MAX; i++) {
-        struct text name = found[i].field ? found[i].field->name : found[i].clause->field.bytes ? found[i].clause->field : TEXT("");
-        finding->reasons[finding->reason_count++] = (struct finding_reason){name, found[i].clause->printed, found[i].field ? found[i].field->value : TEXT_NONE};
+    if (told->correlation)
+        finding_reason(finding, "", TEXT("the last of the matches that the correlation counts"), TEXT_NONE);
+    for (size_t i = 0; i < sigma->found_count && finding->reason_count < FINDING_REASONS_MAX; i++) {
+        const struct sigma_found *found = &sigma->found[i];
+        struct text name = found->field ? found->field->name : found->clause->field.bytes ? found->clause->field : TEXT("");
+        finding->reasons[finding->reason_count++] = (struct finding_reason){name, found->clause->printed, found->field ? found->field->value : TEXT_NONE};
     }
+}
+
+static void sigma_matched_one(void *context, size_t rule, const struct sigma_found *found, size_t found_count)
+{
+    struct sigma_judging *sigma = context;
+    const struct event *event = sigma->judging->event;
+
+    sigma->found = found;
+    sigma->found_count = found_count;
+    sigma_correlations_match(sigma->engine->correlations, sigma->of->numbers[rule], sigma->event, event->at_us, event->hits, sigma->judging->memory, sigma->judging->arena,
+                             sigma_tell, sigma);
 }
 
 static void sigma_judge(const struct engine *engine, struct engine_scratch *scratch, struct judging *judging)
 {
     for (size_t i = 0; i < engine->source_count; i++) {
-        struct sigma_judging sigma = {engine, &engine->sources[i], judging};
         struct sigma_event fields;
+        struct sigma_judging sigma = {.engine = engine, .of = &engine->sources[i], .judging = judging, .event = &fields};
         if (!(sigma_source_kinds(sigma.of->source) & EVENT_BIT(judging->event->kind)))
             continue;
         sigma_source_fields(sigma.of->source, judging->event, judging->line, judging->arena, &fields);

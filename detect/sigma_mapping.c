@@ -371,6 +371,8 @@ const char *sigma_mapping_never(const struct sigma_mapping *mapping, const struc
     struct text lacking = TEXT_NONE;
     bool covered = false;
 
+    if (rule->correlation || rule->filtered_count)
+        return NULL; /* that is the question of the rules that they name */
     for (size_t i = 0; i < mapping->count; i++) {
         if (!sigma_source_covers(&mapping->sources[i], rule))
             continue;

@@ -12,6 +12,10 @@
 #define DEPTH_MAX 60
 #define DETECTIONS_MAX 1000
 #define TAGS_MAX 50
+#define CORRELATED_MAX 50
+#define ALIASES_MAX 100
+#define COUNT_MAX 250 /* below what a trace of the memory holds */
+#define TIMESPAN_MAX_US INT64_C(2592000000000)
 #define NODES_MAX 100000 /* an alias may stand for a list of aliases for lists … */
 
 struct detection {
@@ -26,6 +30,7 @@ struct parsing {
     struct detection *detections;
     size_t detection_count, clause_room;
     unsigned depth, nodes;
+    bool is_filter; /* its detections stand beside the rules that it names */
     char reason[SIGMA_REASON_SIZE];
 };
 
@@ -379,7 +384,7 @@ static bool detections_read(struct parsing *parsing, const yaml_node_t *mapping)
     for (size_t i = 0; i < count; i++) {
         const yaml_node_pair_t *pair = &mapping->data.mapping.pairs.start[i];
         struct text name = arena_text(parsing->arena, yaml_node_text(node_at(parsing, pair->key)));
-        if (text_equal(name, TEXT("condition")))
+        if (text_equal(name, TEXT("condition")) || (parsing->is_filter && text_equal(name, TEXT("rules"))))
             continue;
         if (text_equal(name, TEXT("timeframe")))
             return refuse(parsing, "timeframe is of old: write a correlation rule") != NULL;
@@ -419,31 +424,161 @@ static void tags_read(struct parsing *parsing, const yaml_node_t *root)
     }
 }
 
+/* ---- correlations and filters ---- */
+
+/* A list of texts, or one alone. */
+static bool texts_read(struct parsing *parsing, const yaml_node_t *node, const struct text **out, size_t *count)
+{
+    size_t items = yaml_node_items(node), room = items ? items : 1;
+    struct text *texts = ARENA_ARRAY(parsing->arena, struct text, room);
+
+    *count = 0;
+    for (size_t i = 0; i < room; i++) {
+        texts[i] = arena_text(parsing->arena, yaml_node_text(items ? yaml_node_item(parsing->document, node, i) : node));
+        if (!texts[i].count)
+            return false;
+        (*count)++;
+    }
+    *out = texts;
+    return true;
+}
+
+/* "15s", "5m", "1h", "1d", "1w". */
+static bool timespan_read(struct text text, int64_t *out_us)
+{
+    static const struct {
+        char unit;
+        int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+    uint64_t number;
+
+    if (text.count < 2 || !text_to_u64((struct text){text.bytes, text.count - 1}, &number) || !number || number > 100000)
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (text.bytes[text.count - 1] == units[i].unit) {
+            *out_us = (int64_t)number * units[i].seconds * 1000000;
+            return *out_us <= TIMESPAN_MAX_US;
+        }
+    return false;
+}
+
+static bool threshold_read(struct parsing *parsing, const yaml_node_t *condition, struct sigma_correlation *out)
+{
+    static const char *const words[] = {"gte", "gt", "eq"};
+    static const char *const absent[] = {"lt", "lte", "neq", NULL};
+    uint64_t number;
+
+    for (size_t i = 0; absent[i]; i++)
+        if (member(parsing, condition, absent[i]))
+            return refuse(parsing, "a correlation's condition is gte, gt or eq: what stays below a number is seen by nobody while events come") != NULL;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const yaml_node_t *value = member(parsing, condition, words[i]);
+        if (!value)
+            continue;
+        if (!text_to_u64(yaml_node_text(value), &number) || number > COUNT_MAX)
+            return refuse(parsing, "a correlation's number is at most %d", COUNT_MAX) != NULL;
+        out->threshold = number + (i == 1);
+        return out->threshold > 0;
+    }
+    return refuse(parsing, "the correlation's condition has no number: gte, gt or eq say one") != NULL;
+}
+
+static bool aliases_read(struct parsing *parsing, const yaml_node_t *mapping, struct sigma_correlation *out)
+{
+    struct sigma_alias *aliases = ARENA_ARRAY(parsing->arena, struct sigma_alias, ALIASES_MAX);
+
+    out->aliases = aliases;
+    if (!mapping)
+        return true;
+    if (mapping->type != YAML_MAPPING_NODE)
+        return refuse(parsing, "aliases are a map") != NULL;
+    for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start; pair < mapping->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *fields = node_at(parsing, pair->value);
+        if (fields->type != YAML_MAPPING_NODE)
+            return refuse(parsing, "an alias says for each rule what its field is called") != NULL;
+        for (const yaml_node_pair_t *field = fields->data.mapping.pairs.start; field < fields->data.mapping.pairs.top; field++) {
+            if (out->alias_count == ALIASES_MAX)
+                return refuse(parsing, "more than %d aliases", ALIASES_MAX) != NULL;
+            aliases[out->alias_count++] = (struct sigma_alias){
+                arena_text(parsing->arena, yaml_node_text(node_at(parsing, pair->key))),
+                arena_text(parsing->arena, yaml_node_text(node_at(parsing, field->key))),
+                arena_text(parsing->arena, yaml_node_text(node_at(parsing, field->value))),
+            };
+        }
+    }
+    return true;
+}
+
+static bool correlation_read(struct parsing *parsing, const yaml_node_t *root, const yaml_node_t *node)
+{
+    static const char *const kinds[] = {"event_count", "value_count", "temporal", "temporal_ordered"};
+    struct sigma_correlation *out = ARENA_NEW(parsing->arena, struct sigma_correlation);
+    struct text kind = member_text(parsing, node, "type");
+    const yaml_node_t *condition = member(parsing, node, "condition"), *group = member(parsing, node, "group-by");
+    const yaml_node_t *generate = member(parsing, node, "generate") ? member(parsing, node, "generate") : member(parsing, root, "generate");
+    size_t which = 0;
+
+    while (which < sizeof kinds / sizeof *kinds && !text_equal(kind, text_of(kinds[which])))
+        which++;
+    if (which == sizeof kinds / sizeof *kinds)
+        return refuse(parsing, "a correlation's type is event_count, value_count, temporal or temporal_ordered, and not %.*s", TEXT_ARGS(kind.bytes ? kind : TEXT("absent"))) != NULL;
+    out->kind = (enum sigma_correlation_kind)which;
+    if (!texts_read(parsing, member(parsing, node, "rules"), &out->rules, &out->rule_count) || out->rule_count > CORRELATED_MAX)
+        return refuse(parsing, "a correlation names 1 to %d rules", CORRELATED_MAX) != NULL;
+    if (group && !texts_read(parsing, group, &out->group_by, &out->group_count))
+        return refuse(parsing, "group-by is a list of fields") != NULL;
+    if (!timespan_read(member_text(parsing, node, "timespan"), &out->timespan_us))
+        return refuse(parsing, "a correlation's timespan is such as 30s, 5m or 1h, at most 30 days") != NULL;
+    out->generate = text_equal(yaml_node_text(generate), TEXT("true"));
+    out->field = member_text(parsing, condition, "field");
+    if (out->kind == SIGMA_VALUE_COUNT && !out->field.count)
+        return refuse(parsing, "value_count counts the values of a field: condition.field names it") != NULL;
+    bool counts = out->kind == SIGMA_EVENT_COUNT || out->kind == SIGMA_VALUE_COUNT;
+    out->threshold = out->rule_count;
+    if ((counts || condition) && !threshold_read(parsing, condition, out))
+        return false;
+    parsing->rule.correlation = out;
+    return aliases_read(parsing, member(parsing, node, "aliases"), out);
+}
+
+static bool filter_read(struct parsing *parsing, const yaml_node_t *node)
+{
+    parsing->is_filter = true;
+    if (!texts_read(parsing, member(parsing, node, "rules"), &parsing->rule.filtered, &parsing->rule.filtered_count))
+        return refuse(parsing, "a filter names the rules that it is for") != NULL;
+    if (!detections_read(parsing, node))
+        return false;
+    parsing->rule.condition = conditions(parsing, member(parsing, node, "condition"));
+    return parsing->rule.condition != NULL;
+}
+
 static bool rule_read(struct parsing *parsing, const yaml_node_t *root)
 {
     struct sigma_rule *rule = &parsing->rule;
     const yaml_node_t *source = member(parsing, root, "logsource"), *detection = member(parsing, root, "detection");
+    const yaml_node_t *correlation = member(parsing, root, "correlation"), *filter = member(parsing, root, "filter");
 
     if (!root || root->type != YAML_MAPPING_NODE)
         return refuse(parsing, "this is no rule: a map of names and values is one") != NULL;
     rule->id = member_text(parsing, root, "id");
+    rule->name = member_text(parsing, root, "name");
     rule->title = member_text(parsing, root, "title");
     rule->status = member_text(parsing, root, "status");
     rule->level = member_text(parsing, root, "level");
     rule->description = member_text(parsing, root, "description");
     rule->author = member_text(parsing, root, "author");
     tags_read(parsing, root);
-    if (member(parsing, root, "correlation"))
-        return refuse(parsing, "correlation rules are not supported yet") != NULL;
-    if (member(parsing, root, "filter"))
-        return refuse(parsing, "filter rules are not supported yet") != NULL;
     if (!rule->title.bytes)
         return refuse(parsing, "there is no title") != NULL;
+    if (correlation)
+        return correlation_read(parsing, root, correlation);
     if (!source || source->type != YAML_MAPPING_NODE)
         return refuse(parsing, "there is no logsource") != NULL;
     rule->category = member_text(parsing, source, "category");
     rule->product = member_text(parsing, source, "product");
     rule->service = member_text(parsing, source, "service");
+    if (filter)
+        return filter_read(parsing, filter);
     if (!detections_read(parsing, detection))
         return false;
     rule->condition = conditions(parsing, member(parsing, detection, "condition"));

@@ -59,7 +59,28 @@ struct sigma_node {
     size_t count;
 };
 
+/* A rule over the matches of others, which it names by their id or their name. */
+enum sigma_correlation_kind { SIGMA_EVENT_COUNT, SIGMA_VALUE_COUNT, SIGMA_TEMPORAL, SIGMA_TEMPORAL_ORDERED };
+struct sigma_alias {
+    struct text alias, rule, field; /* what the group's field is called in the events of a rule */
+};
+struct sigma_correlation {
+    enum sigma_correlation_kind kind;
+    const struct text *rules, *group_by;
+    size_t rule_count, group_count;
+    const struct sigma_alias *aliases;
+    size_t alias_count;
+    struct text field; /* whose values are counted */
+    int64_t timespan_us;
+    uint64_t threshold; /* it fires at this many */
+    bool generate;      /* the rules that it names raise alerts of their own as well */
+};
+
 struct sigma_rule {
+    struct text name; /* by which others may name it */
+    const struct sigma_correlation *correlation; /* NULL: it has a condition */
+    const struct text *filtered;                 /* of a filter: the rules that match only where its condition holds too */
+    size_t filtered_count;
     struct text id, title, status, level, category, product, service; /* TEXT_NONE: not said */
     struct text description, author, source; /* the last is the document it was read from, borrowed */
     struct text tactics, techniques; /* of its tags, with commas between; "" for none */

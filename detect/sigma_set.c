@@ -155,6 +155,8 @@ struct sigma_set *sigma_set_new(const struct sigma_rule *const *rules, size_t co
     if (!set->always)
         abort();
     for (size_t i = 0; i < count; i++) {
+        if (!rules[i]->condition)
+            continue; /* a correlation looks at other rules' matches, and at no event */
         demand_of(rules[i]->condition, demand);
         set->always[i] = !demand->count;
         set->always_count += !demand->count;

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "detect/engine.h"
+#include "detect/sigma_correlation.h"
 #include "detect/sigma_parse.h"
 #include "detect/sigma_set.h"
 #include "programs/json_lines.h"
@@ -43,6 +44,9 @@ struct testing {
     const struct rules *rules;
     struct sigma_set *set;
     struct sigma_scratch *scratch;
+    struct sigma_correlations *correlations;
+    const struct sigma_found *found; /* of the match that is looked at */
+    size_t found_count;
     /* Where the events are Picket's: */
     struct engine *engine;
     struct engine_scratch *engine_scratch;
@@ -253,15 +257,52 @@ static void match_print(const json_t *event, size_t number, const struct sigma_r
     putchar('\n');
 }
 
-static void matched(void *context, size_t rule, const struct sigma_found *found, size_t count)
+static struct memory *memory_of(struct testing *testing, struct text device)
+{
+    struct device_memory *found = testing->devices;
+
+    while (found && !text_equal(found->device, device))
+        found = found->next;
+    if (found)
+        return found->memory;
+    found = ARENA_NEW(&testing->memories, struct device_memory);
+    *found = (struct device_memory){testing->devices, arena_text(&testing->memories, device), memory_new(&testing->memories)};
+    testing->devices = found;
+    return found->memory;
+}
+
+static void rule_told(void *context, size_t rule)
 {
     const struct testing *testing = context;
     const struct rules *rules = testing->rules;
+    size_t count = rules->list[rule]->correlation ? 0 : testing->found_count; /* a correlation has no clauses of its own */
 
     if (testing->json)
-        match_print_json(testing->event, testing->number, rules->ids[rule], found, count);
+        match_print_json(testing->event, testing->number, rules->ids[rule], testing->found, count);
     else
-        match_print(testing->event, testing->number, rules->list[rule], rules->ids[rule], found, count);
+        match_print(testing->event, testing->number, rules->list[rule], rules->ids[rule], testing->found, count);
+}
+
+/* When it happened, by the names that events with Sigma's names have for it; 0: none of them is there. */
+static int64_t event_time(const struct testing *testing)
+{
+    static const char *const names[] = {"@timestamp", "timestamp", "UtcTime", "TimeCreated", "time", "EventTime", NULL};
+    int64_t at_us = 0;
+
+    for (size_t i = 0; i < testing->field_count; i++)
+        if (text_among(testing->fields[i].name, names) && testing->fields[i].value.bytes && clock_parse(testing->fields[i].value, &at_us))
+            return at_us;
+    return 0;
+}
+
+static void matched(void *context, size_t rule, const struct sigma_found *found, size_t count)
+{
+    struct testing *testing = context;
+    const struct sigma_event seen = {testing->fields, testing->field_count};
+
+    testing->found = found;
+    testing->found_count = count;
+    sigma_correlations_match(testing->correlations, rule, &seen, event_time(testing), 1, memory_of(testing, TEXT("")), &testing->arena, rule_told, testing);
 }
 
 static enum status event_test(void *context, json_t *event, size_t number, struct problem *why)
@@ -280,20 +321,6 @@ static enum status event_test(void *context, json_t *event, size_t number, struc
 }
 
 /* ---- Picket's events ---- */
-
-static struct memory *memory_of(struct testing *testing, struct text device)
-{
-    struct device_memory *found = testing->devices;
-
-    while (found && !text_equal(found->device, device))
-        found = found->next;
-    if (found)
-        return found->memory;
-    found = ARENA_NEW(&testing->memories, struct device_memory);
-    *found = (struct device_memory){testing->devices, arena_text(&testing->memories, device), memory_new(&testing->memories)};
-    testing->devices = found;
-    return found->memory;
-}
 
 static struct text string_of(const json_t *object, const char *name)
 {
@@ -356,6 +383,16 @@ static enum status picket_event_test(void *context, json_t *object, size_t numbe
     return STATUS_OK;
 }
 
+/* A correlation of a rule that is not there never fires. */
+static void references_check(const struct testing *testing)
+{
+    for (size_t i = 0; i < testing->rules->count; i++) {
+        struct text lacking = sigma_correlations_lacking(testing->correlations, i);
+        if (lacking.bytes)
+            fprintf(stderr, "%s: %.*s: it names the rule %.*s, which is not there\n", testing->rules->files[i], TEXT_ARGS(testing->rules->ids[i]), TEXT_ARGS(lacking));
+    }
+}
+
 static enum status picket_events_test(const struct cli *cli, struct testing *testing, const char *events, struct problem *why)
 {
     struct engine_content content = {.sigma = testing->rules->list, .sigma_count = testing->rules->count};
@@ -375,6 +412,9 @@ static enum status picket_events_test(const struct cli *cli, struct testing *tes
         if (never)
             fprintf(stderr, "%s: %.*s: %s\n", testing->rules->files[i], TEXT_ARGS(testing->rules->ids[i]), never);
     }
+    testing->correlations = sigma_correlations_new(testing->rules->list, testing->rules->count);
+    references_check(testing);
+    sigma_correlations_free(testing->correlations);
     if (!status) {
         testing->engine = engine_new(&content);
         testing->engine_scratch = engine_scratch_new(testing->engine);
@@ -391,7 +431,12 @@ static enum status sigma_events_test(struct testing *testing, const char *events
 {
     testing->set = sigma_set_new(testing->rules->list, testing->rules->count);
     testing->scratch = sigma_scratch_new(testing->set);
+    testing->correlations = sigma_correlations_new(testing->rules->list, testing->rules->count);
+    arena_init(&testing->memories);
+    references_check(testing);
     enum status status = json_lines_each(events, "an event", event_test, testing, why);
+    sigma_correlations_free(testing->correlations);
+    arena_done(&testing->memories);
     sigma_scratch_free(testing->scratch);
     sigma_set_free(testing->set);
     return status;

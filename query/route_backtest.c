@@ -10,6 +10,7 @@
 #define DAY_US INT64_C(86400000000)
 #define SINCE_DEFAULT_US (30 * DAY_US)
 #define ROWS_MAX 10000   /* of the answer: devices times days */
+#define DOCUMENTS_MAX 50 /* of one text */
 #define ALERTS_MAX 5000  /* different causes of one device that are told apart */
 #define HELD_MAX 1000    /* elements of one event that are judged together */
 #define SPARE_MS 3000    /* kept of the request's time for the answer */
@@ -203,19 +204,26 @@ static enum status day_run(const struct request *request, struct backtest *backt
 
 struct wanted {
     const struct rule *builtin;
-    const struct sigma_rule *sigma;
+    const struct sigma_rule *sigma[DOCUMENTS_MAX]; /* a correlation comes with the rules that it names */
+    size_t sigma_count;
     char reason[256];
     bool *off;
     struct sigma_mapping *mapping;
 };
+
+static void rules_done(struct wanted *wanted)
+{
+    for (size_t i = 0; i < wanted->sigma_count; i++)
+        sigma_rule_done(wanted->sigma[i]);
+}
 
 static void sigma_take(void *context, const struct sigma_rule *rule, struct text id, const char *reason)
 {
     struct wanted *wanted = context;
 
     (void)id;
-    if (rule && !wanted->sigma)
-        wanted->sigma = rule;
+    if (rule && wanted->sigma_count < DOCUMENTS_MAX)
+        wanted->sigma[wanted->sigma_count++] = rule;
     else if (rule)
         sigma_rule_done(rule);
     else
@@ -254,19 +262,26 @@ static enum status rule_read(const struct request *request, struct reply *reply,
     status = sigma_mapping_read(sigma_mapping_builtin(), request->arena, &wanted->mapping, why);
     if (!status)
         status = sigma_parse(text_of(source), request->arena, sigma_take, wanted, why);
-    if (!status && !wanted->sigma)
+    if (!status && (!wanted->sigma_count || wanted->reason[0]))
         status = problem_set(why, STATUS_REJECT, "%s", wanted->reason[0] ? wanted->reason : "there is no rule in it");
-    const char *never = status ? NULL : sigma_mapping_never(wanted->mapping, wanted->sigma, request->arena);
-    return never ? problem_set(why, STATUS_REJECT, "%s", never) : status;
+    if (!status && wanted->sigma_count == 1 && wanted->sigma[0]->correlation)
+        status = problem_set(why, STATUS_REJECT, "a correlation is tested together with the rules that it names: put them into one file");
+    for (size_t i = 0; !status && i < wanted->sigma_count; i++) {
+        const char *never = sigma_mapping_never(wanted->mapping, wanted->sigma[i], request->arena);
+        if (never)
+            status = problem_set(why, STATUS_REJECT, "%s", never);
+    }
+    return status;
 }
 
 static unsigned kinds_of(const struct wanted *wanted)
 {
     unsigned kinds = wanted->builtin ? wanted->builtin->kinds : 0;
 
-    for (size_t i = 0; wanted->sigma && i < sigma_mapping_count(wanted->mapping); i++)
-        if (sigma_source_covers(sigma_mapping_source(wanted->mapping, i), wanted->sigma))
-            kinds |= sigma_source_kinds(sigma_mapping_source(wanted->mapping, i));
+    for (size_t i = 0; wanted->sigma_count && i < sigma_mapping_count(wanted->mapping); i++)
+        for (size_t k = 0; k < wanted->sigma_count; k++)
+            if (sigma_source_covers(sigma_mapping_source(wanted->mapping, i), wanted->sigma[k]))
+                kinds |= sigma_source_kinds(sigma_mapping_source(wanted->mapping, i));
     return kinds;
 }
 
@@ -280,7 +295,7 @@ static void backtest_open(struct backtest *backtest, struct wanted *wanted)
         abort();
     for (size_t i = 0; i < builtin_rules_count; i++)
         wanted->off[i] = builtin_rules[i] != wanted->builtin;
-    backtest->engine = engine_new(&(struct engine_content){.off = wanted->off, .mapping = wanted->mapping, .sigma = &wanted->sigma, .sigma_count = wanted->sigma != NULL});
+    backtest->engine = engine_new(&(struct engine_content){.off = wanted->off, .mapping = wanted->mapping, .sigma = wanted->sigma, .sigma_count = wanted->sigma_count});
     backtest->scratch = engine_scratch_new(backtest->engine);
     backtest->complete = true;
     arena_init(&backtest->arena);
@@ -292,8 +307,7 @@ static void backtest_close(struct backtest *backtest, struct wanted *wanted)
 {
     engine_scratch_free(backtest->scratch);
     engine_free(backtest->engine);
-    if (wanted->sigma)
-        sigma_rule_done(wanted->sigma);
+    rules_done(wanted);
     for (size_t i = 0; i < backtest->device_count; i++)
         free(backtest->devices[i].name);
     for (size_t i = 0; i < backtest->row_count; i++)
@@ -356,8 +370,7 @@ ROUTE_HANDLER(rules_backtest)
     if (!status)
         status = rule_read(request, reply, number, &wanted, why);
     if (status) {
-        if (wanted.sigma)
-            sigma_rule_done(wanted.sigma);
+        rules_done(&wanted);
         return status;
     }
     since_us = since_us > now_us - 3660 * DAY_US ? since_us : now_us - 3660 * DAY_US;

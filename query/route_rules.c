@@ -173,13 +173,34 @@ static void warnings_write(const struct request *request, const struct sigma_rul
     struct sigma_mapping *mapping = NULL;
     struct problem why;
 
-    reply_open_array(reply, "warnings");
     if (!sigma_mapping_read(sigma_mapping_builtin(), request->arena, &mapping, &why)) {
         const char *never = sigma_mapping_never(mapping, rule, request->arena);
         if (never)
             reply_string(reply, NULL, never);
     }
-    reply_close_array(reply);
+}
+
+/* A correlation or filter of a rule that is nowhere never does anything. */
+static enum status references_warn(const struct request *request, const char *workspace, const struct understood *understood, const struct sigma_rule *rule, struct reply *reply,
+                                   struct problem *why)
+{
+    size_t count = rule->correlation ? rule->correlation->rule_count : rule->filtered_count;
+    const struct text *references = rule->correlation ? rule->correlation->rules : rule->filtered;
+    enum status status = STATUS_OK;
+
+    for (size_t i = 0; !status && i < count; i++) {
+        struct db_rows *rows = NULL;
+        bool there = false;
+        for (size_t k = 0; k < understood->count && !there; k++)
+            there = understood->rules[k] != rule && (text_equal(understood->rules[k]->id, references[i]) || text_equal(understood->rules[k]->name, references[i]));
+        const char *const parameters[] = {workspace, arena_string(request->arena, references[i])};
+        if (!there)
+            status = request_query(request, "SELECT 1 FROM picket.rule WHERE workspace_id = $1::int AND rule_id = $2 AND source IS NOT NULL", parameters, 2, &rows, why);
+        if (!status && !there && !db_rows_count(rows))
+            reply_string(reply, NULL, arena_format(request->arena, "it names the rule %s, which is not there by that id", parameters[1]));
+        db_rows_free(rows);
+    }
+    return status;
 }
 
 static void clauses_write(const struct sigma_rule *rule, struct reply *reply)
@@ -205,7 +226,9 @@ static void sigma_explain(const struct request *request, struct text source, str
         reply_text(reply, "tactics", rule->tactics);
         reply_text(reply, "techniques", rule->techniques);
         clauses_write(rule, reply);
+        reply_open_array(reply, "warnings");
         warnings_write(request, rule, reply);
+        reply_close_array(reply);
     }
     understood_done(&understood);
 }
@@ -308,7 +331,11 @@ ROUTE_HANDLER(rules_add)
         reply_text(reply, "title", rule->title);
         reply_string(reply, "workspace", workspace_name);
         reply_string(reply, "status", replaced ? "replaced" : "added");
+        reply_open_array(reply, "warnings");
         warnings_write(request, rule, reply);
+        if (!status)
+            status = references_warn(request, number, &understood, rule, reply, why);
+        reply_close_array(reply);
         reply_close_object(reply);
     }
     reply_close_array(reply);

