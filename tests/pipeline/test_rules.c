@@ -11,6 +11,7 @@
 
 /* Rules and feeds tried offline by the commands, as people and scripts do it. */
 #define SIGMA "../shared/data/sigma"
+#define TELEMETRY "../shared/data/telemetry"
 #define TIME_LIMIT_S 120
 
 static struct buf output;
@@ -180,20 +181,33 @@ START_TEST(observations_are_told_which_feed_lists_them)
 }
 END_TEST
 
-START_TEST(known_answers_are_met)
+/* Where what is known lies beside us. */
+static void script_run(const char *script, const char *known, const char *sample)
 {
-    char python[512], script[512], picket[512];
+    char python[512], path[512], picket_path[512];
 
-    if (access(SIGMA "/regression/cases.ndjson", R_OK)) {
-        fprintf(stderr, SIGMA " is not there: known answers are not compared\n");
+    snprintf(path, sizeof path, "%s/%s", known, sample);
+    if (access(path, R_OK)) {
+        fprintf(stderr, "%s is not there: known answers are not compared\n", known);
         return;
     }
     snprintf(python, sizeof python, "%s/python/bin/python", program_build_root());
-    snprintf(script, sizeof script, "%s/../tests/sigma/known.py", program_build_root());
-    snprintf(picket, sizeof picket, "%s/picket", program_build_path());
-    int code = program_run(python, (const char *const[]){script, picket, SIGMA, NULL}, NULL, &output);
+    snprintf(path, sizeof path, "%s/../tests/%s", program_build_root(), script);
+    snprintf(picket_path, sizeof picket_path, "%s/picket", program_build_path());
+    int code = program_run(python, (const char *const[]){path, picket_path, known, NULL}, NULL, &output);
     buf_byte(&output, '\0');
     ck_assert_msg(code == 0, "%s", output.bytes);
+}
+
+START_TEST(known_answers_are_met)
+{
+    script_run("sigma/known.py", SIGMA, "regression/cases.ndjson");
+}
+END_TEST
+
+START_TEST(recorded_attackers_are_found_and_ordinary_sources_are_not)
+{
+    script_run("telemetry/known.py", TELEMETRY, "README.md");
 }
 END_TEST
 
@@ -207,6 +221,7 @@ int main(void)
         what_is_asked_wrong_is_said,
         observations_are_told_which_feed_lists_them,
         known_answers_are_met,
+        recorded_attackers_are_found_and_ordinary_sources_are_not,
     };
     const struct check_suite suite = {"rules", tests, sizeof tests / sizeof *tests, setup, teardown, TIME_LIMIT_S};
     return check_main(&suite);
