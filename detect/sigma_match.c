@@ -184,7 +184,7 @@ static bool within(const struct sigma_clause *clause, struct text value)
 
 static bool compares(const struct sigma_clause *clause, struct text value)
 {
-    double number;
+    double number = 0;
 
     if (clause->part ? !part_of(value, clause->part, &number) : !number_of(value, &number))
         return false;

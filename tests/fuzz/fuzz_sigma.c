@@ -1,3 +1,4 @@
+#include "detect/sigma_correlation.h"
 #include "detect/sigma_parse.h"
 #include "detect/sigma_set.h"
 
@@ -27,6 +28,14 @@ static void try(void *context, const struct sigma_rule *rule, struct text id, co
     if (!rule) {
         if (!reason || !*reason)
             __builtin_trap();
+        return;
+    }
+    if (!rule->condition) { /* a correlation: it names others */
+        struct sigma_correlations *correlations = sigma_correlations_new(&rule, 1);
+        if (!sigma_correlations_lacking(correlations, 0).count)
+            __builtin_trap();
+        sigma_correlations_free(correlations);
+        sigma_rule_done(rule);
         return;
     }
     struct sigma_set *set = sigma_set_new(&rule, 1);
