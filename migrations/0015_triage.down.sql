@@ -1,5 +1,9 @@
 SET LOCAL ROLE picket_owner;
 DROP VIEW analytics."SecurityIncident";
+DROP TRIGGER alert ON picket.audit;
+DROP FUNCTION picket.audit_alert();
+DROP FUNCTION picket.canary_keep(int, text, int, text[], int, int, int);
+DROP TABLE picket.canary;
 DROP FUNCTION picket.simulation_remove(int[]);
 DROP FUNCTION picket.silent_devices();
 DROP FUNCTION picket.incidents_group(int);

@@ -90,7 +90,7 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('picket.incidents')) THEN
         RETURN 0;
     END IF;
-    FOR a IN SELECT * FROM picket.alert WHERE incident_id IS NULL AND device_id <> '' ORDER BY first_seen_at, alert_id LIMIT limit_rows FOR UPDATE SKIP LOCKED LOOP
+    FOR a IN SELECT * FROM picket.alert WHERE incident_id IS NULL AND device_id <> '' ORDER BY first_seen_at, workspace_id, device_id, rule_id, cause, alert_id LIMIT limit_rows FOR UPDATE SKIP LOCKED LOOP
         chosen := NULL;
         FOR mark IN SELECT e ->> 'Type' AS kind, coalesce(e ->> 'Address', e ->> 'DomainName', e ->> 'Value', e ->> 'Url') AS value
                       FROM jsonb_array_elements(a.entities) e WHERE e ->> 'Type' IN ('ip', 'dns', 'filehash', 'url') LOOP
@@ -152,6 +152,58 @@ $$;
 REVOKE ALL ON FUNCTION picket.silent_devices() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION picket.silent_devices() TO picket_store;
 
+-- What operators do to certificate authorities is an alert as well, by the ids that clients know.
+CREATE FUNCTION picket.audit_alert() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO picket.alert AS a (workspace_id, rule_id, cause, severity, title, description, details, remediation, tactics, techniques, first_seen_at, last_seen_at)
+    SELECT NEW.workspace_id, CASE NEW.action WHEN 'authority.create' THEN 'IoT_CertificateSuccessfullyAddedToHub' ELSE 'IoT_CertificateSuccessfullyDeletedFromHub' END, NEW.target,
+           'Medium', CASE NEW.action WHEN 'authority.create' THEN 'A certificate authority was added' ELSE 'A certificate authority was removed' END,
+           'Whoever has its key decides which devices are let in.', jsonb_build_object('Actor', NEW.actor, 'Authority', NEW.target),
+           jsonb_build_array('Confirm with who keeps the authorities that this was meant.', 'If it was not, undo it, and take the token back that did it.'),
+           'Persistence', 'T1553.004, T1098', NEW.at, NEW.at
+     WHERE picket.exception_of(NEW.workspace_id, '', CASE NEW.action WHEN 'authority.create' THEN 'IoT_CertificateSuccessfullyAddedToHub'
+                                                     ELSE 'IoT_CertificateSuccessfullyDeletedFromHub' END, NEW.target, NEW.at) IS NULL
+    ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status <> 'closed' DO UPDATE
+       SET repeat_count = a.repeat_count + 1, last_seen_at = excluded.last_seen_at, details = excluded.details;
+    RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION picket.audit_alert() FROM PUBLIC;
+CREATE TRIGGER alert AFTER INSERT ON picket.audit FOR EACH ROW WHEN (NEW.action IN ('authority.create', 'authority.delete')) EXECUTE FUNCTION picket.audit_alert();
+
+-- The last round of the canaries: how many detections were tried, which did not find what they must, and how long it took from a message's
+-- acknowledgement to its alert.
+CREATE TABLE picket.canary (
+    workspace_id int         NOT NULL PRIMARY KEY,
+    at           timestamptz NOT NULL DEFAULT now(),
+    tried        int         NOT NULL CHECK (tried >= 0),
+    silent       text[]      NOT NULL,
+    p50_ms       int         NOT NULL,
+    p99_ms       int         NOT NULL,
+    longest_ms   int         NOT NULL
+);
+
+-- Keeps a round; each detection that was silent is an alert of the workspace, and that alert ends when it is heard again. The alerts of the
+-- device that was the canary have done their work.
+CREATE FUNCTION picket.canary_keep(workspace int, device text, tried int, silent text[], p50_ms int, p99_ms int, longest_ms int) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO picket.canary AS c (workspace_id, at, tried, silent, p50_ms, p99_ms, longest_ms) VALUES (workspace, now(), tried, silent, p50_ms, p99_ms, longest_ms)
+    ON CONFLICT (workspace_id) DO UPDATE SET at = excluded.at, tried = excluded.tried, silent = excluded.silent,
+       p50_ms = excluded.p50_ms, p99_ms = excluded.p99_ms, longest_ms = excluded.longest_ms;
+    UPDATE picket.alert a SET status = 'closed', closed_as = 'benign', closed_at = now()
+     WHERE a.workspace_id = workspace AND a.device_id = device AND device <> '' AND a.simulated AND a.status <> 'closed';
+    UPDATE picket.alert a SET status = 'closed', closed_as = 'true_positive', closed_at = now()
+     WHERE a.workspace_id = workspace AND a.rule_id = 'canary.silent' AND a.status <> 'closed' AND a.cause <> ALL (silent);
+    INSERT INTO picket.alert AS a (workspace_id, rule_id, cause, severity, title, description, details, remediation, tactics, techniques, first_seen_at, last_seen_at)
+    SELECT workspace, 'canary.silent', s, 'High', 'A detection is silent', 'A canary sent what this detection must find, and no alert came of it.',
+           jsonb_build_object('Rule', s), jsonb_build_array('Look at /readyz and at the metrics of judging.', 'See whether an exception hides the detection everywhere.'),
+           'DefenseEvasion', 'T1562.006', now(), now() FROM unnest(silent) s
+    ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status <> 'closed' DO UPDATE
+       SET repeat_count = a.repeat_count + 1, last_seen_at = excluded.last_seen_at;
+END $$;
+REVOKE ALL ON FUNCTION picket.canary_keep(int, text, int, text[], int, int, int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION picket.canary_keep(int, text, int, text[], int, int, int) TO picket_admin;
+
 -- Takes the simulated devices away with all that was stored of them. What the hours count is counted anew from what stays.
 CREATE FUNCTION picket.simulation_remove(workspaces int[]) RETURNS TABLE (devices bigint, alerts bigint, events bigint)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
@@ -195,7 +247,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['exception', 'incident'] LOOP
+    FOREACH name IN ARRAY ARRAY['exception', 'incident', 'canary'] LOOP
         EXECUTE format('ALTER TABLE picket.%I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY everything ON picket.%I TO picket_owner, picket_store USING (true) WITH CHECK (true)', name);
         EXECUTE format('CREATE POLICY visible ON picket.%I TO picket_query, picket_admin

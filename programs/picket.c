@@ -16,6 +16,7 @@ int main(int argc, char **argv)
         {status_verbs, status_verb_count},
         {doctor_verbs, doctor_verb_count},
         {simulate_verbs, simulate_verb_count},
+        {canary_verbs, canary_verb_count},
         {device_verbs, device_verb_count},
         {moving_verbs, moving_verb_count},
         {twin_verbs, twin_verb_count},

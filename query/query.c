@@ -115,6 +115,7 @@ enum status query_open(const struct query_settings *settings, struct query **out
     metric_register(answers, sizeof answers / sizeof answers[0]);
     metric_register(&queue_full, 1);
     metric_register(&queue_waiting, 1);
+    route_canary_register();
     enum status status = secret_master_load(settings->master_key_file, &query->master, why);
     if (!status) {
         query->sign_in = sign_in_new(&query->master);

@@ -10,7 +10,7 @@
     " a.rule_id, a.cause, a.severity, a.title, a.details, a.status, a.repeat_count,"                                      \
     " (extract(epoch FROM a.last_seen_at) * 1000000)::bigint, a.first_seen_at::text, a.hit_count, a.assignee, a.tactics," \
     " a.techniques, a.found_later, a.simulated, a.closed_as, (extract(epoch FROM a.closed_at) * 1000000)::bigint,"        \
-    " a.description, a.reasons, a.entities, a.remediation, a.workspace_id"                                                \
+    " a.description, a.reasons, a.entities, a.remediation, a.workspace_id, a.incident_id, a.incident_reason"                \
     " FROM picket.alert a JOIN picket.workspace w ON w.workspace_id = a.workspace_id WHERE a.workspace_id = ANY($1::int[])"
 enum { COLUMN_WORKSPACE_ID = 26 };
 
@@ -36,6 +36,7 @@ static void alert_write(const struct db_rows *rows, size_t i, struct reply *repl
     reply_column_text(reply, "techniques", rows, i, 17);
     reply_flag(reply, "found_later", db_bool(rows, i, 18));
     reply_flag(reply, "simulated", db_bool(rows, i, 19));
+    reply_column_number(reply, "incident", rows, i, 27);
     reply_column_raw(reply, "details", rows, i, 9);
 }
 
@@ -147,6 +148,7 @@ static enum status whole_write(const struct request *request, const struct db_ro
 {
     reply_open_object(reply, NULL);
     alert_write(rows, 0, reply);
+    reply_column_text(reply, "incident_reason", rows, 0, 28);
     reply_column_text(reply, "description", rows, 0, 22);
     reply_column_raw(reply, "reasons", rows, 0, 23);
     reply_column_raw(reply, "entities", rows, 0, 24);

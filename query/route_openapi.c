@@ -50,7 +50,7 @@
     ",\"status\":" TEXT_SCHEMA ",\"assignee\":" TEXT_SCHEMA ",\"repeats\":" NUMBER_SCHEMA ",\"hits\":" NUMBER_SCHEMA         \
     ",\"first_seen_at\":" TIME_SCHEMA ",\"last_seen_at\":" TIME_SCHEMA ",\"closed_at\":" TIME_SCHEMA                         \
     ",\"closed_as\":" TEXT_SCHEMA ",\"tactics\":" TEXT_SCHEMA ",\"techniques\":" TEXT_SCHEMA ",\"found_later\":" FLAG_SCHEMA \
-    ",\"simulated\":" FLAG_SCHEMA ",\"details\":" ANY_OBJECT
+    ",\"simulated\":" FLAG_SCHEMA ",\"incident\":" NUMBER_SCHEMA ",\"details\":" ANY_OBJECT
 #define LETTER_HEAD \
     "\"id\":" NUMBER_SCHEMA ",\"workspace\":" TEXT_SCHEMA ",\"device\":" TEXT_SCHEMA ",\"module\":" TEXT_SCHEMA \
     ",\"received_at\":" TIME_SCHEMA ",\"written_at\":" TIME_SCHEMA ",\"state\":" TEXT_SCHEMA ",\"reason\":" TEXT_SCHEMA \
@@ -173,7 +173,7 @@ static const struct {
                                       "\"base64\"]},\"body\":" TEXT_SCHEMA)},
     {"DeadLetterState", OBJECT("\"id\":" NUMBER_SCHEMA ",\"state\":" TEXT_SCHEMA)},
     {"AlertList", PAGE_OF("alerts", OBJECT(ALERT_HEAD))},
-    {"Alert", OBJECT(ALERT_HEAD ",\"description\":" TEXT_SCHEMA ",\"reasons\":{\"type\":\"array\",\"items\":" ANY_OBJECT
+    {"Alert", OBJECT(ALERT_HEAD ",\"incident_reason\":" TEXT_SCHEMA ",\"description\":" TEXT_SCHEMA ",\"reasons\":{\"type\":\"array\",\"items\":" ANY_OBJECT
                      "},\"entities\":{\"type\":\"array\",\"items\":" ANY_OBJECT "},\"remediation\":" TEXTS_SCHEMA
                      ",\"events\":{\"type\":\"array\",\"items\":" ANY_OBJECT "},\"comments\":{\"type\":\"array\",\"items\":" ANY_OBJECT "}")},
     {"AlertChange", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"status\":{\"type\":\"string\",\"enum\":[\"open\",\"in_progress\","
@@ -264,6 +264,11 @@ static const struct {
                       ",\"departures\":" NUMBER_SCHEMA ",\"lost\":" NUMBER_SCHEMA ",\"missing\":" NUMBER_SCHEMA
                       ",\"dropped\":" NUMBER_SCHEMA ",\"alerts_open\":" NUMBER_SCHEMA ",\"dead_letters\":" NUMBER_SCHEMA
                       ",\"bus_gaps\":" NUMBER_SCHEMA ",\"readiness\":" REFERENCE("Readiness"))},
+    {"CanaryRound", BODY("\"tried\",\"silent\",\"p50_ms\",\"p99_ms\",\"longest_ms\"", "\"device\":" TEXT_SCHEMA ",\"tried\":" NUMBER_SCHEMA ",\"silent\":" TEXTS_SCHEMA ",\"p50_ms\":" NUMBER_SCHEMA
+                                        ",\"p99_ms\":" NUMBER_SCHEMA ",\"longest_ms\":" NUMBER_SCHEMA ",\"workspace\":" TEXT_SCHEMA)},
+    {"HealthReport", OBJECT("\"status\":" TEXT_SCHEMA ",\"readiness\":" REFERENCE("Readiness") ",\"canaries\":{\"type\":\"array\",\"items\":"
+                            OBJECT("\"workspace\":" TEXT_SCHEMA ",\"at\":" TIME_SCHEMA ",\"tried\":" NUMBER_SCHEMA ",\"silent\":" TEXTS_SCHEMA ",\"latency_p50_ms\":" NUMBER_SCHEMA
+                                   ",\"latency_p99_ms\":" NUMBER_SCHEMA ",\"latency_longest_ms\":" NUMBER_SCHEMA) "}")},
     {"Health", OBJECT("\"status\":" TEXT_SCHEMA)},
     {"Readiness", OBJECT("\"ready\":{\"type\":\"boolean\"},\"parts\":" ANY_OBJECT)},
     {"SessionNew", BODY("\"token\"", "\"token\":" TEXT_SCHEMA)},

@@ -167,6 +167,8 @@ const struct route query_routes[] = {
      "Feed"},
     {"DELETE", "/v1/simulation", ROLE_ADMIN, ROUTE_WRITE, simulation_remove, "Remove the simulated devices, with all that was stored of them.", "workspace", NULL,
      "SimulationRemoved"},
+    {"POST", "/v1/canary", ROLE_ADMIN, ROUTE_WRITE, canary_keep, "Keep what a round of canaries found; a silent detection is an alert.", "workspace", "CanaryRound", NULL},
+    {"GET", "/v1/health", ROLE_READER, ROUTE_READ, health_report, "Readiness, and whether detection finds what it must, how soon.", "workspace", NULL, "HealthReport"},
     {"GET", "/v1/tokens", ROLE_ADMIN, ROUTE_READ, tokens_list, "List tokens, without their secrets.", LIST_ARGUMENTS, NULL,
      "TokenList"},
     {"POST", "/v1/tokens", ROLE_ADMIN, ROUTE_WRITE, tokens_create, "Make a token; it is shown this once.", "workspace",

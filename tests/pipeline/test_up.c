@@ -451,6 +451,35 @@ START_TEST(help_and_usage_are_told_apart_by_their_exit_codes)
 }
 END_TEST
 
+/* Each built-in detection that a message can set off is heard through the live pipeline; one that is hidden is an alarm, until it is heard. */
+START_TEST(canaries_hear_every_detection_and_tell_of_a_silent_one)
+{
+    folder_make();
+    ports_choose();
+    ck_assert_int_eq(up(), 0);
+    ck_assert_msg(verb("canary", "run", "--json", NULL) == 0, "%s", output.bytes);
+    json_t *found = json_loads(output.bytes, 0, NULL);
+    ck_assert_int_ge(json_integer_value(json_object_get(found, "tried")), 49);
+    ck_assert_int_eq(verb("alert", "list", "--json", NULL), 0);
+    ck_assert(!strstr(output.count ? output.bytes : "", "canary"));
+
+    ck_assert_int_eq(run((const char *const[]){"exception", "add", "--rule", "IoT_ReverseShell", "--reason", "r", "--owner", "o", "--json", "--data", folder, NULL}), 0);
+    json_t *made = json_loads(output.bytes, 0, NULL);
+    ck_assert_int_eq(verb("canary", "run", NULL, NULL), 1);
+    ck_assert_ptr_nonnull(strstr(output.bytes, "silent: IoT_ReverseShell"));
+    ck_assert_int_eq(verb("alert", "list", "--json", NULL), 0);
+    ck_assert_ptr_nonnull(strstr(output.bytes, "\"canary.silent\""));
+    ck_assert_int_eq(verb("exception", "remove", json_string_value(json_object_get(made, "id")), NULL), 0);
+    ck_assert_int_eq(verb("canary", "run", NULL, NULL), 0);
+    ck_assert_ptr_nonnull(strstr(output.bytes, " detections heard; from message to alert half within "));
+    ck_assert_int_eq(verb("alert", "list", "--json", NULL), 0);
+    ck_assert(!strstr(output.count ? output.bytes : "", "canary"));
+    ck_assert_int_eq(verb("down", NULL, NULL, NULL), 0);
+    json_decref(found);
+    json_decref(made);
+}
+END_TEST
+
 /* What a newcomer sees in the first minute: each attack is found, marked as simulated, and all of it goes with one command. */
 START_TEST(the_simulations_attacks_are_found_and_go_with_one_command)
 {
@@ -524,6 +553,7 @@ int main(void)
     tcase_add_test(refused, help_and_usage_are_told_apart_by_their_exit_codes);
     suite_add_tcase(suite, refused);
     tcase_set_timeout(simulating, 600);
+    tcase_add_test(simulating, canaries_hear_every_detection_and_tell_of_a_silent_one);
     tcase_add_test(simulating, the_simulations_attacks_are_found_and_go_with_one_command);
     suite_add_tcase(suite, simulating);
     SRunner *runner = srunner_create(suite);

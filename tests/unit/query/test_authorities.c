@@ -78,6 +78,8 @@ START_TEST(authority_counts_once_its_key_was_shown)
     ask(admin, "DELETE", "/v1/authorities/plant", NULL, 204);
     ask(admin, "GET", "/v1/authorities/plant", NULL, 404);
     ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.audit WHERE action LIKE 'authority.%'"), 5);
+    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.alert WHERE cause = 'plant' AND rule_id IN"
+                                               " ('IoT_CertificateSuccessfullyAddedToHub', 'IoT_CertificateSuccessfullyDeletedFromHub')"), 2);
     certificate_authority_free(ca);
     certificate_authority_free(other);
 }

@@ -156,6 +156,36 @@ START_TEST(a_backtest_counts_by_device_and_day_what_a_rule_would_have_found)
 }
 END_TEST
 
+START_TEST(a_round_of_canaries_is_kept_and_a_silent_detection_is_an_alert_until_it_is_heard)
+{
+    const char *admin = token("admin", "default"), *reader = token("reader", "default");
+    static const char alarms[] = "SELECT count(*) FROM picket.alert WHERE rule_id = 'canary.silent' AND workspace_id = 1 AND status <> 'closed'";
+
+    ask(token("analyst", "default"), "POST", "/v1/canary", "{\"tried\":1,\"silent\":[],\"p50_ms\":1,\"p99_ms\":1,\"longest_ms\":1}", 403);
+    ask(admin, "POST", "/v1/canary", "{\"tried\":-1,\"silent\":[],\"p50_ms\":1,\"p99_ms\":1,\"longest_ms\":1}", 400);
+    ask(admin, "POST", "/v1/canary", "{\"tried\":1,\"silent\":[7],\"p50_ms\":1,\"p99_ms\":1,\"longest_ms\":1}", 400);
+    ask(admin, "POST", "/v1/canary", "{\"tried\":1,\"p50_ms\":1,\"p99_ms\":1,\"longest_ms\":1}", 400);
+    ck_assert_uint_eq(count_in(get(reader, "/v1/health"), "canaries"), 0);
+
+    alert_put("nc", "open"); /* of a device that is no canary */
+    for (int round = 0; round < 2; round++)
+        ask(admin, "POST", "/v1/canary", "{\"device\":\"d1\",\"tried\":9,\"silent\":[\"A\",\"B,\\\"{\"],\"p50_ms\":52,\"p99_ms\":62,\"longest_ms\":70}", 204);
+    ck_assert_int_eq(sql_number(fixture.owner, alarms), 2);
+    const json_t *health = get(reader, "/v1/health"), *canary = json_array_get(json_object_get(health, "canaries"), 0);
+    ck_assert_str_eq(string_in(health, "status"), "degraded");
+    ck_assert_str_eq(json_string_value(json_array_get(json_object_get(canary, "silent"), 1)), "B,\"{");
+    ck_assert_int_eq(json_integer_value(json_object_get(canary, "latency_p99_ms")), 62);
+    ck_assert_uint_eq(count_in(get(token("reader", "bravo"), "/v1/health"), "canaries"), 0);
+
+    ask(admin, "POST", "/v1/canary", "{\"tried\":9,\"silent\":[\"A\"],\"p50_ms\":1,\"p99_ms\":1,\"longest_ms\":1}", 204);
+    ck_assert_int_eq(sql_number(fixture.owner, alarms), 1);
+    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.alert WHERE device_id = 'd1' AND status = 'open'"), 1);
+    sql("UPDATE picket.alert SET simulated = true WHERE device_id = 'd1'");
+    ask(admin, "POST", "/v1/canary", "{\"device\":\"d1\",\"tried\":9,\"silent\":[],\"p50_ms\":1,\"p99_ms\":1,\"longest_ms\":1}", 204);
+    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.alert WHERE status <> 'closed'"), 0);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -164,6 +194,7 @@ int main(void)
         rules_are_added_explained_switched_and_removed,
         rules_that_are_not_understood_are_refused_whole_and_those_that_cannot_match_say_so,
         a_backtest_counts_by_device_and_day_what_a_rule_would_have_found,
+        a_round_of_canaries_is_kept_and_a_silent_detection_is_an_alert_until_it_is_heard,
     };
 
     template_make();

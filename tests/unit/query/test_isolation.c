@@ -39,6 +39,7 @@ static void both_fill(void)
         "INSERT INTO picket.indicator (workspace_id, feed, generation, value, kind) SELECT workspace_id, 'f', 1, 'a.example', 'domain' FROM picket.workspace",
         "INSERT INTO picket.incident (workspace_id, title, severity, first_seen_at, last_seen_at) SELECT workspace_id, 'i', 'Low', now(), now() FROM picket.workspace",
         "INSERT INTO picket.exception (workspace_id, scope, reason, owner) SELECT workspace_id, 'workspace', 'r', 'o' FROM picket.workspace",
+        "INSERT INTO picket.canary (workspace_id, tried, silent, p50_ms, p99_ms, longest_ms) SELECT workspace_id, 1, '{}', 1, 1, 1 FROM picket.workspace",
         "INSERT INTO picket.rule (workspace_id, rule_id, kind) SELECT workspace_id, 'r', 'sigma' FROM picket.workspace",
         "INSERT INTO picket.message (workspace_id, device_id, message_key, received_at, bus_topic_id, bus_partition,"
         " bus_offset, event_count) SELECT workspace_id, device_id, gen_random_uuid(), now(), 1, 0, 0, 1 FROM picket.device",
@@ -181,6 +182,7 @@ static const struct {
     {"alert_comment", "workspace_id", NULL},
     {"alert_event", "workspace_id", NULL},
     {"audit", "workspace_id", NULL},
+    {"canary", "workspace_id", NULL},
     {"certificate_authority", "workspace_id", NULL},
     {"cloud_message", "workspace_id", NULL},
     {"configuration", "workspace_id", NULL},
