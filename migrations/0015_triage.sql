@@ -231,8 +231,8 @@ BEGIN
         DELETE FROM picket.ledger l WHERE l.workspace_id = gone.workspace_id AND l.device_id = gone.device_id;
         DELETE FROM picket.detect_state s WHERE s.workspace_id = gone.workspace_id AND s.device_id = gone.device_id;
         DELETE FROM picket.observable o WHERE o.workspace_id = gone.workspace_id AND o.device_id = gone.device_id;
-        UPDATE picket.device d SET status = 'deleted', changed_at = now()
-         WHERE d.workspace_id = gone.workspace_id AND d.device_id = gone.device_id AND d.status <> 'deleted';
+        UPDATE picket.device d SET status = 'deleted', changed_at = now(), tags = d.tags - 'simulated' -- there is nothing left to remove
+         WHERE d.workspace_id = gone.workspace_id AND d.device_id = gone.device_id;
         devices := devices + 1;
     END LOOP;
     DELETE FROM picket.incident i WHERE i.workspace_id = ANY (workspaces) AND i.simulated

@@ -504,6 +504,9 @@ START_TEST(the_simulations_attacks_are_found_and_go_with_one_command)
         ck_assert_msg(memmem(line, strcspn(line, "\n"), "[simulated] ", 12) && memmem(line, strcspn(line, "\n"), "\"simulated-", 11), "%.300s", line);
     long simulation = pid_of("simulation");
     ck_assert_int_eq(verb("simulate", "remove", NULL, NULL), 0);
+    ck_assert(!strstr(output.bytes, "removed 0 devices"));
+    ck_assert_int_eq(verb("simulate", "remove", NULL, NULL), 0);
+    ck_assert_ptr_nonnull(strstr(output.bytes, "removed 0 devices, 0 alerts, 0 events"));
     ck_assert_int_eq(verb("alert", "list", "--all", "--json"), 0);
     ck_assert_uint_eq(output.count, 0);
     ck_assert_int_eq(verb("incident", "list", "--all", "--json"), 0);
