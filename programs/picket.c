@@ -26,6 +26,7 @@ int main(int argc, char **argv)
         {event_verbs, event_verb_count},
         {alert_verbs, alert_verb_count},
         {triage_verbs, triage_verb_count},
+        {custom_verbs, custom_verb_count},
         {query_verbs, query_verb_count},
         {function_verbs, function_verb_count},
         {kql_verbs, kql_verb_count},

@@ -264,6 +264,11 @@ static const struct {
                       ",\"departures\":" NUMBER_SCHEMA ",\"lost\":" NUMBER_SCHEMA ",\"missing\":" NUMBER_SCHEMA
                       ",\"dropped\":" NUMBER_SCHEMA ",\"alerts_open\":" NUMBER_SCHEMA ",\"dead_letters\":" NUMBER_SCHEMA
                       ",\"bus_gaps\":" NUMBER_SCHEMA ",\"readiness\":" REFERENCE("Readiness"))},
+    {"CustomRuleList", PAGE_OF("custom_rules", REFERENCE("CustomRule"))},
+    {"CustomRule", OBJECT("\"workspace\":" TEXT_SCHEMA ",\"group\":" TEXT_SCHEMA ",\"type\":" TEXT_SCHEMA ",\"enabled\":" FLAG_SCHEMA ",\"allow\":" TEXTS_SCHEMA
+                          ",\"deny\":" TEXTS_SCHEMA ",\"min\":" NUMBER_SCHEMA ",\"max\":" NUMBER_SCHEMA ",\"window_s\":" NUMBER_SCHEMA ",\"changed_at\":" TIME_SCHEMA)},
+    {"CustomRuleChange", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"enabled\":" FLAG_SCHEMA ",\"allow\":" TEXTS_SCHEMA ",\"deny\":" TEXTS_SCHEMA
+                         ",\"min\":" NUMBER_SCHEMA ",\"max\":" NUMBER_SCHEMA ",\"window\":" TEXT_SCHEMA ",\"workspace\":" TEXT_SCHEMA "}}"},
     {"CanaryRound", BODY("\"tried\",\"silent\",\"p50_ms\",\"p99_ms\",\"longest_ms\"", "\"device\":" TEXT_SCHEMA ",\"tried\":" NUMBER_SCHEMA ",\"silent\":" TEXTS_SCHEMA ",\"p50_ms\":" NUMBER_SCHEMA
                                         ",\"p99_ms\":" NUMBER_SCHEMA ",\"longest_ms\":" NUMBER_SCHEMA ",\"workspace\":" TEXT_SCHEMA)},
     {"HealthReport", OBJECT("\"status\":" TEXT_SCHEMA ",\"readiness\":" REFERENCE("Readiness") ",\"canaries\":{\"type\":\"array\",\"items\":"

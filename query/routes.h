@@ -98,6 +98,9 @@ ROUTE_HANDLER(feeds_remove);
 ROUTE_HANDLER(feeds_pull);
 ROUTE_HANDLER(simulation_remove);
 ROUTE_HANDLER(canary_keep);
+ROUTE_HANDLER(custom_rules_list);
+ROUTE_HANDLER(custom_rules_put);
+ROUTE_HANDLER(custom_rules_remove);
 ROUTE_HANDLER(health_report);
 void route_canary_register(void); /* gauges of the last round of canaries that this process was told; start-up only */
 ROUTE_HANDLER(exceptions_list);

@@ -7,6 +7,7 @@
 #include "runtime/log.h"
 #include "store/columns.h"
 #include "store/copy.h"
+#include "store/custom.h"
 #include "store/observables.h"
 #include "store/store_metrics.h"
 
@@ -67,6 +68,7 @@ struct batch_judging {
     size_t device_count;
     struct raised *raised;
     size_t raised_count, raised_room;
+    struct custom_types custom;
 };
 
 struct judge *judge_new(struct ruleset *ruleset)
@@ -136,7 +138,7 @@ static void message_read(struct batch_judging *judging, const struct device_mess
         if (event_read(&source, judging->arena, &events[out->count]))
             observables_note(judging->judge->observables, message, &events[out->count++]);
     }
-    judging->count += out->count > 0;
+    judging->count++;
 }
 
 static int device_compare(const void *left, const void *right)
@@ -433,12 +435,23 @@ static enum status evidence_write(struct batch_judging *judging, const struct te
     return STATUS_OK;
 }
 
+static void customs_note(struct batch_judging *judging)
+{
+    for (size_t i = 0; judging->custom.wanted && i < judging->count; i++) {
+        custom_note_message(&judging->custom, judging->messages[i].message);
+        for (size_t k = 0; k < judging->messages[i].count; k++)
+            custom_note_event(&judging->custom, judging->messages[i].message, &judging->messages[i].events[k]);
+    }
+}
+
 static enum status everything_write(struct batch_judging *judging, struct problem *why)
 {
     enum status status = observables_write(judging->judge->observables, judging->db, judging->timeout_ms, why);
 
     if (!status)
         status = memories_save(judging, why);
+    if (!status)
+        status = custom_judge(&judging->custom, judging->db, judging->timeout_ms, why);
     if (status || !judging->raised_count)
         return status;
     struct text *ids = ARENA_ARRAY(judging->arena, struct text, judging->raised_count);
@@ -451,7 +464,7 @@ static bool anything_to_write(const struct batch_judging *judging)
     for (size_t i = 0; i < judging->device_count; i++)
         if (judging->devices[i].memory && memory_changed(judging->devices[i].memory))
             return true;
-    return judging->raised_count > 0 || observables_any(judging->judge->observables);
+    return judging->raised_count > 0 || judging->custom.count > 0 || observables_any(judging->judge->observables);
 }
 
 static enum status batch_judge(struct batch_judging *judging, struct problem *why)
@@ -460,14 +473,20 @@ static enum status batch_judge(struct batch_judging *judging, struct problem *wh
 
     devices_gather(judging);
     enum status status = memories_load(judging, why);
+    if (!status)
+        status = custom_open(&judging->custom, judging->db, judging->timeout_ms, why);
     if (status)
         return status;
+    customs_note(judging);
     messages_judge(judging);
-    if (!anything_to_write(judging))
+    if (!anything_to_write(judging)) {
+        custom_done(&judging->custom);
         return STATUS_OK;
+    }
     status = db_query(judging->db, "SAVEPOINT judging", NULL, 0, judging->timeout_ms, NULL, why);
     if (!status)
         status = everything_write(judging, why);
+    custom_done(&judging->custom);
     if (status != STATUS_REJECT)
         return status;
     log_rated(&rate, LOG_ERROR, "store.judging_failed", "messages=%zu reason=\"%s\"", judging->count, why->text);

@@ -8,6 +8,7 @@
 #include "runtime/log.h"
 #include "runtime/process.h"
 #include "store/alerts.h"
+#include "store/custom.h"
 #include "store/drain.h"
 #include "store/feeds.h"
 #include "store/replay.h"
@@ -168,6 +169,8 @@ static enum status housekeep(struct store *store, struct problem *why)
         status = alerts_judge_gaps(store->db, STORE_STATEMENT_MS, why);
         if (!status)
             status = alerts_judge_silence(store->db, STORE_STATEMENT_MS, why);
+        if (!status)
+            status = custom_judge_few(store->db, STORE_STATEMENT_MS, why);
         if (!status)
             store->judge_at_ms = now_ms + JUDGE_EVERY_MS;
     }

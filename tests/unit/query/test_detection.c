@@ -186,6 +186,39 @@ START_TEST(a_round_of_canaries_is_kept_and_a_silent_detection_is_an_alert_until_
 }
 END_TEST
 
+START_TEST(custom_alerts_are_set_by_group_and_type_and_refused_where_they_make_no_sense)
+{
+    const char *analyst = token("analyst", "default"), *reader = token("reader", "default"), *path = "/v1/custom-rules/default/ConnectionToIpNotAllowed",
+               *window = "/v1/custom-rules/lab%201/FailedLocalLoginsNotInAllowedRange";
+
+    ask(reader, "PUT", path, "{\"allow\":[]}", 403);
+    const json_t *rule = ask(analyst, "PUT", path, "{\"allow\":[\"192.0.2.0/24\",\"2001:db8::1\"]}", 200);
+    ck_assert_uint_eq(count_in(rule, "allow"), 2);
+    ck_assert(json_is_null(json_object_get(rule, "deny")) && json_is_true(json_object_get(rule, "enabled")));
+    rule = ask(analyst, "PUT", path, "{\"deny\":[\"203.0.113.1\"],\"enabled\":false}", 200);
+    ck_assert_uint_eq(count_in(rule, "deny"), 1);
+    ck_assert(json_is_null(json_object_get(rule, "allow")) && json_is_false(json_object_get(rule, "enabled")));
+    rule = ask(analyst, "PUT", window, "{\"min\":1,\"max\":5,\"window\":\"PT5M\"}", 200);
+    ck_assert_str_eq(string_in(rule, "group"), "lab 1");
+    ck_assert_int_eq(json_integer_value(json_object_get(rule, "window_s")), 300);
+    static const char *const wrong[] = {"{}", "{\"allow\":[],\"deny\":[]}", "{\"allow\":\"192.0.2.1\"}", "{\"allow\":[\"192.0.2.0/33\"]}", "{\"allow\":[\"192.0.2\"]}",
+                                        "{\"allow\":[\"192.0.2.1/\"]}", "{\"allow\":[7]}", "{\"allow\":[\"\"]}", "{\"min\":0,\"max\":1}", "{\"allow\":[],\"enabled\":1}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        ask(analyst, "PUT", path, wrong[i], 400);
+    static const char *const ranges[] = {"{}", "{\"min\":2,\"max\":1}", "{\"min\":-1,\"max\":1}", "{\"min\":0,\"max\":1,\"window\":\"PT5S\"}", "{\"min\":0,\"max\":1,\"window\":\"x\"}",
+                                         "{\"allow\":[]}"};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        ask(analyst, "PUT", window, ranges[i], 400);
+    ask(analyst, "PUT", "/v1/custom-rules/default/AmqpD2CMessagesNotInAllowedRange", "{\"min\":0,\"max\":1}", 400); /* there is no such door */
+    ck_assert_uint_eq(count_in(get(reader, "/v1/custom-rules"), "custom_rules"), 2);
+    ck_assert_uint_eq(count_in(get(token("reader", "bravo"), "/v1/custom-rules"), "custom_rules"), 0);
+    ask(token("analyst", "bravo"), "DELETE", path, NULL, 404);
+    ask(analyst, "DELETE", path, NULL, 204);
+    ask(analyst, "DELETE", path, NULL, 404);
+    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.audit WHERE action LIKE 'custom_rule.%'"), 4);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -194,6 +227,7 @@ int main(void)
         rules_are_added_explained_switched_and_removed,
         rules_that_are_not_understood_are_refused_whole_and_those_that_cannot_match_say_so,
         a_backtest_counts_by_device_and_day_what_a_rule_would_have_found,
+        custom_alerts_are_set_by_group_and_type_and_refused_where_they_make_no_sense,
         a_round_of_canaries_is_kept_and_a_silent_detection_is_an_alert_until_it_is_heard,
     };
 

@@ -39,6 +39,7 @@ static void both_fill(void)
         "INSERT INTO picket.indicator (workspace_id, feed, generation, value, kind) SELECT workspace_id, 'f', 1, 'a.example', 'domain' FROM picket.workspace",
         "INSERT INTO picket.incident (workspace_id, title, severity, first_seen_at, last_seen_at) SELECT workspace_id, 'i', 'Low', now(), now() FROM picket.workspace",
         "INSERT INTO picket.exception (workspace_id, scope, reason, owner) SELECT workspace_id, 'workspace', 'r', 'o' FROM picket.workspace",
+        "INSERT INTO picket.custom_rule (workspace_id, security_group, rule_type, denies, list_values) SELECT workspace_id, 'g', 't', true, '{}' FROM picket.workspace",
         "INSERT INTO picket.canary (workspace_id, tried, silent, p50_ms, p99_ms, longest_ms) SELECT workspace_id, 1, '{}', 1, 1, 1 FROM picket.workspace",
         "INSERT INTO picket.rule (workspace_id, rule_id, kind) SELECT workspace_id, 'r', 'sigma' FROM picket.workspace",
         "INSERT INTO picket.message (workspace_id, device_id, message_key, received_at, bus_topic_id, bus_partition,"
@@ -188,6 +189,7 @@ static const struct {
     {"configuration", "workspace_id", NULL},
     {"credential", "workspace_id", NULL},
     {"custom_row", "workspace_id", NULL},
+    {"custom_rule", "workspace_id", NULL},
     {"custom_table", "workspace_id", NULL},
     {"dead_letter", "workspace_id", NULL},
     {"device", "workspace_id", NULL},

@@ -197,6 +197,71 @@ START_TEST(an_exception_hides_what_it_covers_counts_it_and_ends)
 }
 END_TEST
 
+#define CALL_OUT(address) "{\"RemoteAddress\":\"" address "\",\"RemotePort\":\"443\",\"Direction\":\"" "Out" "\",\"Protocol\":\"tcp\"}"
+#define CALL_IN(address) "{\"RemoteAddress\":\"" address "\",\"RemotePort\":\"443\",\"Direction\":\"" "In" "\",\"Protocol\":\"tcp\"}"
+#define SIGN_IN(user, result) "{\"UserName\":\"" user "\",\"Result\":\"" result "\",\"ProcessId\":1,\"Executable\":\"/x\"}"
+
+START_TEST(custom_alerts_look_values_up_in_the_lists_of_the_devices_group)
+{
+    sql("INSERT INTO picket.device (workspace_id, device_id, tags) VALUES (1, 'pump-2', '{\"SecurityGroup\": \"lab\"}')");
+    sql("INSERT INTO picket.custom_rule (workspace_id, security_group, rule_type, denies, list_values) VALUES"
+        " (1, 'default', 'ConnectionToIpNotAllowed', false, '{192.0.2.0/24,2001:db8::/32,198.51.100.7}'), (1, 'default', 'LocalUserNotAllowed', false, '{ada}'),"
+        " (1, 'lab', 'ProcessNotAllowed', true, '{x}'), (2, 'default', 'ProcessNotAllowed', false, '{}')");
+    sql("INSERT INTO picket.custom_rule (workspace_id, security_group, rule_type, denies, list_values, enabled) VALUES (1, 'default', 'ProcessNotAllowed', false, '{}', false)");
+    store("pump-1", 1, message("ConnectionCreate", 1, CALL_OUT("192.0.2.255") "," CALL_OUT("2001:db8::1") "," CALL_OUT("198.51.100.7") "," CALL_IN("203.0.113.1")));
+    store("pump-1", 1, message("Login", 2, SIGN_IN("ada", "Success") "," SIGN_IN("eve", "Fail")));
+    store("pump-1", 1, message("ProcessCreate", 3, PROCESS("tcpdump -i eth0")));
+    store("pump-2", 1, message("ConnectionCreate", 4, CALL_OUT("203.0.113.1")));
+    store("pump-2", 1, message("ProcessCreate", 5, "{\"Executable\":\"/bin/xx\",\"CommandLine\":\"x\",\"UserId\":\"0\",\"ProcessId\":4,\"ParentProcessId\":1}"));
+    ck_assert_int_eq(sql_number("SELECT count(*) FROM picket.alert WHERE rule_id LIKE 'IoT_CA_%'"), 0);
+
+    store("pump-1", 1, message("ConnectionCreate", 6, CALL_OUT("192.0.3.0") "," CALL_OUT("2001:db9::1") "," CALL_OUT("198.51.100.8") "," CALL_OUT("no address")));
+    store("pump-1", 1, message("Login", 7, SIGN_IN("ad", "Success") "," SIGN_IN("ad", "Success")));
+    store("pump-2", 1, message("ProcessCreate", 8, PROCESS("top")));
+    ck_assert_str_eq(sql_text("SELECT string_agg(concat_ws(' ', device_id, substr(rule_id, 8), cause, severity, repeat_count, (SELECT count(*) FROM picket.alert_event e WHERE e.alert_id = a.alert_id)),"
+                              " '; ' ORDER BY device_id, rule_id, cause) FROM picket.alert a WHERE rule_id LIKE 'IoT_CA_%'"),
+                     "pump-1 ConnectionToIpNotAllowed 192.0.3.0 Low 1 1; pump-1 ConnectionToIpNotAllowed 198.51.100.8 Low 1 1;"
+                     " pump-1 ConnectionToIpNotAllowed 2001:db9::1 Low 1 1; pump-1 LocalUserNotAllowed ad Low 2 2; pump-2 ProcessNotAllowed x Low 1 1");
+}
+END_TEST
+
+START_TEST(custom_alerts_count_within_windows_and_miss_what_is_too_seldom)
+{
+    static const char alarms[] = "SELECT coalesce(string_agg(concat_ws(' ', device_id, substr(rule_id, 8), cause, repeat_count, details ->> 'Count'), '; ' ORDER BY device_id, rule_id, cause), '')"
+                                 " FROM picket.alert WHERE rule_id LIKE 'IoT_CA_%'";
+
+    int from = -(int)(fixture.now_us / 1000000 % 900) - 900; /* a window begins then */
+    sql("INSERT INTO picket.custom_rule (workspace_id, security_group, rule_type, min_count, max_count, window_s, changed_at) VALUES"
+        " (1, 'default', 'FailedLocalLoginsNotInAllowedRange', 0, 3, 900, '2020-01-01'), (1, 'default', 'ActiveConnectionsNotInAllowedRange', 2, 100, 300, '2020-01-01')");
+    store("pump-1", 1, message("Login", from + 1, SIGN_IN("a", "Fail") "," SIGN_IN("b", "Fail") "," SIGN_IN("c", "Fail") "," SIGN_IN("c", "Success")));
+    store("pump-2", 1, message("Login", from + 1, SIGN_IN("a", "Fail")));
+    ck_assert_str_eq(sql_text(alarms), "");
+    store("pump-1", 1, message("Login", from + 2, SIGN_IN("a", "Fail")));
+    store("pump-1", 1, message("Login", from + 3, SIGN_IN("a", "Fail"))); /* of the same window: it is told once */
+    ck_assert_str_eq(sql_text(alarms), "pump-1 FailedLocalLoginsNotInAllowedRange above 1 4");
+    store("pump-1", 1, message("Login", from + 900, SIGN_IN("a", "Fail"))); /* the next window */
+    ck_assert_str_eq(sql_text(alarms), "pump-1 FailedLocalLoginsNotInAllowedRange above 1 4");
+
+    sql("INSERT INTO picket.custom_rule (workspace_id, security_group, rule_type, min_count, max_count, window_s) VALUES (2, 'default', 'HttpD2CMessagesNotInAllowedRange', 0, 1, 86400),"
+        " (2, 'default', 'MqttD2CMessagesNotInAllowedRange', 0, 1, 86400)");
+    for (int i = 0; i < 3; i++)
+        store("pump-1", 2, message("Login", i, SIGN_IN("a", "Success")));
+    ck_assert_int_eq(sql_number("SELECT count(*) FROM picket.alert WHERE workspace_id = 2 AND cause = 'above'"), 1);
+
+    sql("DELETE FROM picket.alert");
+    sql("INSERT INTO picket.device (workspace_id, device_id, created_at, status) VALUES (1, 'pump-1', '2020-01-01', 'enabled'), (1, 'pump-2', '2020-01-01', 'enabled'),"
+        " (1, 'pump-3', '2020-01-01', 'disabled'), (1, 'pump-4', now(), 'enabled')");
+    sql("UPDATE picket.device_activity SET last_seen_at = '2026-01-02T10:10:01Z'");
+    sql("INSERT INTO picket.custom_count SELECT 1, d, 'ActiveConnectionsNotInAllowedRange', '2026-01-02T10:00:00Z', n FROM (VALUES ('pump-1', 2), ('pump-2', 1)) AS v (d, n)");
+    ck_assert_int_eq(sql_number("SELECT picket.custom_judge_few()"), 1);
+    ck_assert_int_eq(sql_number("SELECT picket.custom_judge_few()"), 0);
+    ck_assert_str_eq(sql_text(alarms), "pump-2 ActiveConnectionsNotInAllowedRange below 1 1");
+    sql("UPDATE picket.device_activity SET last_seen_at = '2026-01-02T10:15:01Z'"); /* 10:05 is over: nothing was counted in it */
+    ck_assert_int_eq(sql_number("SELECT picket.custom_judge_few()"), 2);
+    ck_assert_str_eq(sql_text(alarms), "pump-1 ActiveConnectionsNotInAllowedRange below 1 0; pump-2 ActiveConnectionsNotInAllowedRange below 2 0");
+}
+END_TEST
+
 #define CALLED(address) "{\"RemoteAddress\":\"" address "\",\"RemotePort\":\"2222\",\"Result\":\"Fail\",\"UserName\":\"root\",\"ProcessId\":1,\"Executable\":\"/x\"}"
 
 START_TEST(alerts_of_one_device_and_of_one_address_are_one_incident_with_the_reason)
@@ -257,6 +322,8 @@ int main(void)
         a_hostile_device_neither_grows_its_state_nor_takes_another_devices,
         an_exception_hides_what_it_covers_counts_it_and_ends,
         alerts_of_one_device_and_of_one_address_are_one_incident_with_the_reason,
+        custom_alerts_look_values_up_in_the_lists_of_the_devices_group,
+        custom_alerts_count_within_windows_and_miss_what_is_too_seldom,
         a_silent_device_alerts_once_by_the_newest_receipt_and_not_by_our_clock,
     };
 
