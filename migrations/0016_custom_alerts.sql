@@ -60,30 +60,38 @@ BEGIN
     RETURN raised;
 END $$;
 
-CREATE FUNCTION picket.custom_judge(seen picket.custom_seen[]) RETURNS bigint
+CREATE FUNCTION picket.custom_judge(seen picket.custom_seen[], OUT opened bigint, OUT repeated bigint, OUT dropped bigint)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    found  record;
-    alert  uuid;
-    alerts bigint := 0;
+    found record;
+    alert uuid;
 BEGIN
+    opened := 0; repeated := 0; dropped := 0;
     FOR found IN
-        SELECT s.workspace_id, s.device_id, s.module_id, s.rule_type, s.value, r.denies, r.security_group, sum(s.hits)::bigint AS times, min(s.at) AS first_at, max(s.at) AS last_at,
+        SELECT row_number() OVER (PARTITION BY s.workspace_id, s.device_id ORDER BY s.module_id, s.rule_type, s.value) AS number, s.workspace_id, s.device_id, s.module_id, s.rule_type, s.value, r.denies, r.security_group, sum(s.hits)::bigint AS times, min(s.at) AS first_at, max(s.at) AS last_at,
                (array_agg(s.event_id))[1:20] AS events, (array_agg(s.received_at))[1:20] AS receiveds
           FROM unnest(seen) s LEFT JOIN picket.device d ON d.workspace_id = s.workspace_id AND d.device_id = s.device_id AND d.module_id = ''
           JOIN picket.custom_rule r ON r.workspace_id = s.workspace_id AND r.rule_type = s.rule_type AND r.enabled AND r.denies IS NOT NULL
            AND r.security_group = coalesce(d.tags ->> 'SecurityGroup', 'default')
          WHERE picket.custom_in_list(s.value, r.list_values, r.rule_type) = r.denies
          GROUP BY s.workspace_id, s.device_id, s.module_id, s.rule_type, s.value, r.denies, r.security_group
-         ORDER BY s.workspace_id, s.device_id, s.module_id, s.rule_type, s.value LIMIT 5000
+         ORDER BY s.workspace_id, s.device_id, s.module_id, s.rule_type, s.value
     LOOP
+        IF found.number > 500 THEN -- a device that makes names up; see FINDINGS_OF_DEVICE_MAX
+            dropped := dropped + 1;
+            CONTINUE;
+        END IF;
         alert := picket.custom_raise(found.workspace_id, found.device_id, found.module_id, 'IoT_CA_' || found.rule_type, found.value,
                                      CASE WHEN found.denies THEN 'On the list of what is not allowed: ' ELSE 'Not on the list of what is allowed: ' END || found.value,
                                      jsonb_build_object('SecurityGroup', found.security_group, 'Value', found.value), found.times, found.first_at, found.last_at);
         CONTINUE WHEN alert IS NULL;
         INSERT INTO picket.alert_event (workspace_id, alert_id, time_generated, event_id, device_id)
         SELECT found.workspace_id, alert, e.received_at, e.event_id, found.device_id FROM unnest(found.events, found.receiveds) AS e (event_id, received_at) ON CONFLICT DO NOTHING;
-        alerts := alerts + 1;
+        IF (SELECT a.repeat_count > found.times FROM picket.alert a WHERE a.workspace_id = found.workspace_id AND a.alert_id = alert) THEN
+            repeated := repeated + 1;
+        ELSE
+            opened := opened + 1;
+        END IF;
     END LOOP;
     FOR found IN
         WITH counted AS (
@@ -103,9 +111,13 @@ BEGIN
         alert := picket.custom_raise(found.workspace_id, found.device_id, '', 'IoT_CA_' || found.rule_type, 'above', 'More often than is allowed: ' || found.rule_type,
                                      jsonb_build_object('SecurityGroup', found.security_group, 'Count', found.times, 'Max', found.max_count, 'WindowSeconds', found.window_s), 1,
                                      found.window_at, found.last_at);
-        alerts := alerts + (alert IS NOT NULL)::int;
+        CONTINUE WHEN alert IS NULL;
+        IF (SELECT a.repeat_count > 1 FROM picket.alert a WHERE a.workspace_id = found.workspace_id AND a.alert_id = alert) THEN
+            repeated := repeated + 1;
+        ELSE
+            opened := opened + 1;
+        END IF;
     END LOOP;
-    RETURN alerts;
 END $$;
 REVOKE ALL ON FUNCTION picket.custom_judge(picket.custom_seen[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION picket.custom_judge(picket.custom_seen[]) TO picket_store;

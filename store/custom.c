@@ -3,7 +3,9 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-#define ROWS_MAX 50000 /* of one batch; what is beyond is not judged */
+#include "store/store_metrics.h"
+
+#define ROWS_MAX 50000 /* of one batch; what is beyond is counted and not judged */
 #define COLUMNS 9
 
 /* What the event is to the rule: TEXT_NONE where it is none of its business. For lists, what is looked up; else anything. */
@@ -98,8 +100,10 @@ static void row_put(struct custom_types *custom, const struct device_message *me
 {
     struct columns *columns = &custom->columns;
 
-    if (custom->count == ROWS_MAX)
+    if (custom->count == ROWS_MAX) {
+        metric_add(&store_metrics.findings_dropped, 1);
         return;
+    }
     columns_i64(columns, 0, (int64_t)message->record.workspace);
     columns_text(columns, 1, device_message_text(message->record.device));
     columns_text(columns, 2, device_message_text(message->record.module));
@@ -130,15 +134,23 @@ void custom_note_message(struct custom_types *custom, const struct device_messag
 
 enum status custom_judge(struct custom_types *custom, struct db *db, uint32_t timeout_ms, struct problem *why)
 {
-    static const char judge[] = "SELECT picket.custom_judge(array_agg(r::picket.custom_seen)) FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],"
-                                " $7::timestamptz[], $8::uuid[], $9::timestamptz[]) AS r";
+    static const char judge[] = "SELECT j.* FROM (SELECT array_agg(r::picket.custom_seen) AS seen FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],"
+                                " $7::timestamptz[], $8::uuid[], $9::timestamptz[]) AS r) s, picket.custom_judge(s.seen) j";
+    struct db_rows *rows = NULL;
 
     if (!custom->count) {
         custom_done(custom);
         return STATUS_OK;
     }
     custom->wanted = 0;
-    return columns_query(&custom->columns, db, judge, timeout_ms, NULL, why);
+    enum status status = columns_query(&custom->columns, db, judge, timeout_ms, &rows, why);
+    if (!status) {
+        metric_add(&store_metrics.alerts_opened, db_i64(rows, 0, 0));
+        metric_add(&store_metrics.alerts_repeated, db_i64(rows, 0, 1));
+        metric_add(&store_metrics.findings_dropped, db_i64(rows, 0, 2));
+    }
+    db_rows_free(rows);
+    return status;
 }
 
 void custom_done(struct custom_types *custom)

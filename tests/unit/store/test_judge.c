@@ -225,6 +225,25 @@ START_TEST(custom_alerts_look_values_up_in_the_lists_of_the_devices_group)
 }
 END_TEST
 
+START_TEST(a_device_that_makes_names_up_is_cut_short_and_hides_no_other)
+{
+    sql("INSERT INTO picket.custom_rule (workspace_id, security_group, rule_type, denies, list_values) VALUES (1, 'default', 'LocalUserNotAllowed', false, '{}')");
+    struct buf made;
+    int64_t dropped = metric_get(&store_metrics.findings_dropped);
+
+    buf_init(&made, 1 << 20);
+    for (int i = 0; i < 600; i++)
+        buf_format(&made, "%s{\"UserName\":\"u%d\",\"Result\":\"Success\",\"ProcessId\":1,\"Executable\":\"/x\"}", i ? "," : "", i);
+    store("pump-1", 1, message("Login", 1, made.bytes));
+    store("pump-2", 1, message("Login", 1, SIGN_IN("eve", "Success")));
+    ck_assert_str_eq(sql_text("SELECT string_agg(concat_ws(' ', device_id, n), '; ' ORDER BY device_id) FROM"
+                              " (SELECT device_id, count(*) AS n FROM picket.alert WHERE rule_id = 'IoT_CA_LocalUserNotAllowed' GROUP BY 1) a"),
+                     "pump-1 500; pump-2 1");
+    ck_assert_int_eq(metric_get(&store_metrics.findings_dropped) - dropped, 200); /* as many of IoT_SucessfulLocalLogin */
+    buf_done(&made);
+}
+END_TEST
+
 START_TEST(custom_alerts_count_within_windows_and_miss_what_is_too_seldom)
 {
     static const char alarms[] = "SELECT coalesce(string_agg(concat_ws(' ', device_id, substr(rule_id, 8), cause, repeat_count, details ->> 'Count'), '; ' ORDER BY device_id, rule_id, cause), '')"
@@ -323,6 +342,7 @@ int main(void)
         an_exception_hides_what_it_covers_counts_it_and_ends,
         alerts_of_one_device_and_of_one_address_are_one_incident_with_the_reason,
         custom_alerts_look_values_up_in_the_lists_of_the_devices_group,
+        a_device_that_makes_names_up_is_cut_short_and_hides_no_other,
         custom_alerts_count_within_windows_and_miss_what_is_too_seldom,
         a_silent_device_alerts_once_by_the_newest_receipt_and_not_by_our_clock,
     };
