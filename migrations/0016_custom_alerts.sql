@@ -29,6 +29,19 @@ CREATE TABLE picket.custom_count (
 ) WITH (fillfactor = 70);
 CREATE INDEX custom_count_old ON picket.custom_count (window_at);
 
+-- Which address failed to log in to which device, for an hour: one that tries many devices a little is seen on none of them. A device tells
+-- of at most 1,000.
+CREATE TABLE picket.address_try (
+    workspace_id int         NOT NULL,
+    address      text        COLLATE "C" NOT NULL,
+    device_id    text        COLLATE "C" NOT NULL,
+    first_at     timestamptz NOT NULL,
+    last_at      timestamptz NOT NULL,
+    tries        bigint      NOT NULL,
+    PRIMARY KEY (workspace_id, address, device_id)
+) WITH (fillfactor = 70);
+CREATE INDEX address_try_device ON picket.address_try (workspace_id, device_id);
+
 CREATE FUNCTION picket.custom_in_list(value text, list text[], rule_type text) RETURNS boolean
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN rule_type = 'ConnectionToIpNotAllowed' THEN EXISTS (SELECT FROM unnest(list) l WHERE value::inet <<= l::inet) ELSE value = ANY (list) END
@@ -118,6 +131,16 @@ BEGIN
             opened := opened + 1;
         END IF;
     END LOOP;
+    INSERT INTO picket.address_try AS t (workspace_id, address, device_id, first_at, last_at, tries)
+    SELECT n.workspace_id, n.value, n.device_id, n.first_at, n.last_at, n.tries
+      FROM (SELECT s.workspace_id, s.value, s.device_id, min(s.at) AS first_at, max(s.at) AS last_at, sum(s.hits)::bigint AS tries,
+                   row_number() OVER (PARTITION BY s.workspace_id, s.device_id ORDER BY s.value) AS number
+              FROM unnest(seen) s WHERE s.rule_type = 'login failed from' GROUP BY 1, 2, 3) n
+     WHERE n.number + (SELECT count(*) FROM picket.address_try o WHERE o.workspace_id = n.workspace_id AND o.device_id = n.device_id) <= 1000
+        OR EXISTS (SELECT 1 FROM picket.address_try o WHERE o.workspace_id = n.workspace_id AND o.address = n.value AND o.device_id = n.device_id)
+     ORDER BY 1, 2, 3
+    ON CONFLICT (workspace_id, address, device_id) DO UPDATE SET tries = t.tries + excluded.tries, first_at = least(t.first_at, excluded.first_at),
+       last_at = greatest(t.last_at, excluded.last_at);
 END $$;
 REVOKE ALL ON FUNCTION picket.custom_judge(picket.custom_seen[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION picket.custom_judge(picket.custom_seen[]) TO picket_store;
@@ -152,6 +175,48 @@ END $$;
 REVOKE ALL ON FUNCTION picket.custom_judge_few() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION picket.custom_judge_few() TO picket_store;
 
+-- One address against many devices, each second. Time is the newest try, so an old log that is stored late is judged by its own hour.
+CREATE FUNCTION picket.addresses_judge() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found  record;
+    alerts bigint := 0;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('picket.addresses')) THEN
+        RETURN 0;
+    END IF;
+    FOR found IN
+        SELECT t.workspace_id, t.address, count(*) AS devices, sum(t.tries)::bigint AS tries, min(t.first_at) AS first_at, max(t.last_at) AS last_at,
+               jsonb_agg(t.device_id ORDER BY t.device_id) AS names
+          FROM picket.address_try t
+          JOIN (SELECT workspace_id, address, max(last_at) AS at FROM picket.address_try GROUP BY 1, 2 HAVING count(*) >= 5) n USING (workspace_id, address)
+         WHERE t.last_at > n.at - interval '1 hour' GROUP BY 1, 2 HAVING count(*) >= 5
+           AND NOT EXISTS (SELECT 1 FROM picket.alert a WHERE a.workspace_id = t.workspace_id AND a.device_id = '' AND a.rule_id = 'Picket_SpreadBruteForce' AND a.cause = t.address
+                            AND a.last_seen_at >= max(t.last_at))
+         ORDER BY 1, 2 LIMIT 1000
+    LOOP
+        CONTINUE WHEN picket.exception_of(found.workspace_id, '', 'Picket_SpreadBruteForce', found.address, found.last_at) IS NOT NULL;
+        INSERT INTO picket.alert AS a (workspace_id, rule_id, cause, severity, title, description, details, reasons, entities, remediation, tactics, techniques, first_seen_at, last_seen_at)
+        VALUES (found.workspace_id, 'Picket_SpreadBruteForce', found.address, 'Medium', 'One address tries many devices',
+                'Logins from one address failed on five devices or more within an hour.',
+                jsonb_build_object('Address', found.address, 'Devices', found.devices, 'Tries', found.tries, 'DeviceIds', jsonb_path_query_array(found.names, '$[0 to 99]')),
+                jsonb_build_array(jsonb_build_object('field', 'RemoteAddress', 'clause', 'logins failed on ' || found.devices || ' devices within an hour', 'value', found.address)),
+                jsonb_build_array(jsonb_build_object('Type', 'ip', 'Address', found.address)),
+                jsonb_build_array('Block the address in front of the fleet.', 'See whether one of its tries succeeded: picket events, Login, by this address.'),
+                'CredentialAccess, LateralMovement', 'T1110.003, T1110.004, T0812', found.first_at, found.last_at)
+        ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status <> 'closed' DO UPDATE
+           SET repeat_count = a.repeat_count + 1, last_seen_at = excluded.last_seen_at, details = excluded.details, reasons = excluded.reasons;
+        alerts := alerts + 1;
+    END LOOP;
+    DELETE FROM picket.address_try t USING (SELECT workspace_id, max(last_at) AS at FROM picket.address_try GROUP BY 1) n
+     WHERE t.workspace_id = n.workspace_id AND t.last_at < n.at - interval '2 hours';
+    RETURN alerts;
+END $$;
+REVOKE ALL ON FUNCTION picket.addresses_judge() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION picket.addresses_judge() TO picket_store;
+
+ALTER TABLE picket.address_try ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY everything ON picket.address_try TO picket_owner USING (true) WITH CHECK (true);
 ALTER TABLE picket.custom_rule ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY everything ON picket.custom_rule TO picket_owner, picket_store USING (true) WITH CHECK (true);
 CREATE POLICY visible ON picket.custom_rule TO picket_query, picket_admin USING (workspace_id = ANY ((SELECT picket.workspaces_visible())::int[]));

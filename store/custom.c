@@ -52,6 +52,11 @@ static uint64_t refused(const struct event *event)
     return unknown + forbidden;
 }
 
+static struct text login_failed_from(const struct event *event)
+{
+    return event->kind == EVENT_LOGIN && event->outcome == EVENT_FAILED && event->remote_address.count ? event->remote_address : TEXT_NONE;
+}
+
 static struct text operation_refused(const struct event *event)
 {
     return refused(event) ? TEXT("") : TEXT_NONE;
@@ -77,6 +82,7 @@ static const struct {
     {"UnauthorizedOperationsNotInAllowedRange", operation_refused, refused, NULL},
     {"HttpD2CMessagesNotInAllowedRange", NULL, NULL, "https"},
     {"MqttD2CMessagesNotInAllowedRange", NULL, NULL, "mqtt"},
+    {"login failed from", login_failed_from, hits, NULL}, /* no rule's, and always gathered: picket.addresses_judge() */
 };
 #define TYPES (sizeof types / sizeof *types)
 
@@ -84,14 +90,16 @@ enum status custom_open(struct custom_types *custom, struct db *db, uint32_t tim
 {
     struct db_rows *rows = NULL;
 
-    *custom = (struct custom_types){.wanted = 0};
+    *custom = (struct custom_types){.wanted = 1u << (TYPES - 1)};
     enum status status = db_query(db, "SELECT DISTINCT rule_type FROM picket.custom_rule WHERE enabled", NULL, 0, timeout_ms, &rows, why);
     for (size_t i = 0; !status && i < db_rows_count(rows); i++)
         for (size_t k = 0; k < TYPES; k++)
             if (text_equal(db_text(rows, i, 0), text_of(types[k].name)))
                 custom->wanted |= 1u << k;
     db_rows_free(rows);
-    if (custom->wanted)
+    if (status)
+        custom->wanted = 0;
+    else
         columns_open(&custom->columns, COLUMNS);
     return status;
 }

@@ -6,9 +6,10 @@
 #include "store/device_message.h"
 
 /* Alerts that people set themselves, by security group: picket.custom_rule. What a batch's events do is gathered here, by the types that
- * rules can be about, and judged by picket.custom_judge() in the batch's transaction. */
+ * rules can be about, and judged by picket.custom_judge() in the batch's transaction. Beside that, which address failed to log in where, whoever
+ * set a rule: picket.addresses_judge() looks over all devices. */
 struct custom_types {
-    unsigned wanted; /* bits of the table of types in custom.c; 0: nobody set a rule */
+    unsigned wanted; /* bits of the table of types in custom.c; 0: it is not open */
     size_t count;    /* rows gathered */
     struct columns columns;
 };

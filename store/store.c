@@ -177,7 +177,7 @@ static enum status housekeep(struct store *store, struct problem *why)
     if (!status)
         status = ruleset_refresh(store->ruleset, store->db, STORE_STATEMENT_MS, why);
     if (!status)
-        status = db_query(store->db, "SELECT picket.incidents_group(1000)", NULL, 0, STORE_STATEMENT_MS, NULL, why);
+        status = db_query(store->db, "SELECT picket.addresses_judge(), picket.incidents_group(1000)", NULL, 0, STORE_STATEMENT_MS, NULL, why);
     return status ? status : replays_keep(store, why);
 }
 

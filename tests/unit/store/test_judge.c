@@ -225,6 +225,38 @@ START_TEST(custom_alerts_look_values_up_in_the_lists_of_the_devices_group)
 }
 END_TEST
 
+START_TEST(one_address_that_fails_on_many_devices_is_found_within_the_hour)
+{
+    for (int i = 1; i <= 5; i++) {
+        store(arena_format(&fixture.arena, "pump-%d", i), 1, message("Login", 10 * i, FAILED));
+        store(arena_format(&fixture.arena, "late-%d", i), 2, message("Login", -i * 1000, FAILED)); /* five in 4,000 seconds */
+        ck_assert_int_eq(sql_number("SELECT picket.addresses_judge()"), i == 5);
+    }
+    ck_assert_int_eq(sql_number("SELECT picket.addresses_judge()"), 0);
+    ck_assert_str_eq(sql_text("SELECT concat_ws(' ', workspace_id, device_id, cause, repeat_count, details ->> 'Devices', details ->> 'Tries', details -> 'DeviceIds' ->> 4) FROM picket.alert"),
+                     "1  203.0.113.9 1 5 5 pump-5");
+    store("pump-6", 1, message("Login", 90, FAILED));
+    ck_assert_int_eq(sql_number("SELECT picket.addresses_judge()"), 1);
+    ck_assert_str_eq(sql_text("SELECT concat_ws(' ', repeat_count, details ->> 'Devices') FROM picket.alert"), "2 6");
+}
+END_TEST
+
+START_TEST(a_device_that_makes_addresses_up_fills_no_table)
+{
+    struct buf made;
+
+    for (int round = 0; round < 3; round++) {
+        buf_init(&made, 1 << 20);
+        for (int i = 0; i < 600; i++)
+            buf_format(&made, "%s{\"UserName\":\"u\",\"Result\":\"Fail\",\"RemoteAddress\":\"10.%d.%d.%d\",\"ProcessId\":1,\"Executable\":\"/x\"}", i ? "," : "", round, i / 250, i % 250);
+        store("pump-1", 1, message("Login", round, made.bytes));
+        buf_done(&made);
+    }
+    ck_assert_int_le(sql_number("SELECT count(*) FROM picket.address_try"), 1000);
+    ck_assert_int_ge(sql_number("SELECT count(*) FROM picket.address_try"), 900);
+}
+END_TEST
+
 START_TEST(a_device_that_makes_names_up_is_cut_short_and_hides_no_other)
 {
     sql("INSERT INTO picket.custom_rule (workspace_id, security_group, rule_type, denies, list_values) VALUES (1, 'default', 'LocalUserNotAllowed', false, '{}')");
@@ -342,6 +374,8 @@ int main(void)
         an_exception_hides_what_it_covers_counts_it_and_ends,
         alerts_of_one_device_and_of_one_address_are_one_incident_with_the_reason,
         custom_alerts_look_values_up_in_the_lists_of_the_devices_group,
+        one_address_that_fails_on_many_devices_is_found_within_the_hour,
+        a_device_that_makes_addresses_up_fills_no_table,
         a_device_that_makes_names_up_is_cut_short_and_hides_no_other,
         custom_alerts_count_within_windows_and_miss_what_is_too_seldom,
         a_silent_device_alerts_once_by_the_newest_receipt_and_not_by_our_clock,
