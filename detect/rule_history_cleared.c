@@ -33,10 +33,10 @@ static const char *wrong_with(const struct judging *judging, const struct comman
 }
 
 static const struct rule_sample samples[] = {
-    {true, "$ rm -f /root/.bash_history"},
+    {true, "$ rm -f /home/pi/.bash_history"},
     {true, "$ sh -c 'unset HISTFILE; history -c'"},
-    {true, "$ ln -sf /dev/null /root/.ash_history"},
-    {false, "$ cat /root/.bash_history"},
+    {true, "$ ln -sf /dev/null /home/pi/.ash_history"},
+    {false, "$ cat /home/pi/.bash_history"},
     {false, "$ history 20"},
 };
 

@@ -69,10 +69,10 @@ static const char *wrong_with(const struct judging *judging, const struct comman
 static const struct rule_sample samples[] = {
     {true, "$ find /share -type f -exec openssl enc -aes-256-cbc -k x -in {} -out {}.locked ;"},
     {true, "$ sh -c 'for f in /data/*; do openssl enc -aes-256-cbc -k s3 -in $f -out $f.enc; rm -f $f; done'"},
-    {true, "$ sh -c 'echo pay >> /root/HOW_TO_DECRYPT.txt'"},
+    {true, "$ sh -c 'echo pay >> /home/pi/HOW_TO_DECRYPT.txt'"},
     {false, "$ openssl enc -aes-256-cbc -in /etc/backup.tar -out /mnt/backup.enc -pass file:/etc/key"},
     {false, "$ find /var/log -name '*.log' -exec gzip {} ;"},
-    {false, "$ gpg --symmetric /root/report.pdf"},
+    {false, "$ gpg --symmetric /home/pi/report.pdf"},
 };
 
 const struct rule rule_ransomware = {
