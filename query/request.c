@@ -7,6 +7,19 @@
 
 #define TIME_MIN_US (-62135596800LL * 1000000) /* year 1 */
 
+void request_page_write(const struct request *request, struct reply *reply, const char *list, const struct page *page, const struct db_rows *rows,
+                        void (*write)(const struct db_rows *rows, size_t row, struct reply *reply), const int *columns, size_t column_count)
+{
+    reply_open_object(reply, NULL);
+    reply_open_array(reply, list);
+    for (size_t i = 0; i < request_page_rows(page, rows); i++) {
+        reply_open_object(reply, NULL);
+        write(rows, i, reply);
+        reply_close_object(reply);
+    }
+    request_page_end(request, reply, list, page, rows, columns, column_count);
+}
+
 static const char *terminated(const struct request *request, struct text text);
 static enum status workspace_find(const struct request *request, const char *wanted, struct db_rows **out,
                                   struct problem *why);

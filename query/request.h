@@ -63,6 +63,9 @@ MUST_CHECK enum status request_audit(const struct request *request, int64_t work
  * those; then the answer's object is closed. */
 void request_page_end(const struct request *request, struct reply *reply, const char *list, const struct page *page,
                       const struct db_rows *rows, const int *columns, size_t column_count);
+/* The whole answer of a list: each row of the page as an object that `write` gives its members, and the end as above. */
+void request_page_write(const struct request *request, struct reply *reply, const char *list, const struct page *page, const struct db_rows *rows,
+                        void (*write)(const struct db_rows *rows, size_t row, struct reply *reply), const int *columns, size_t column_count);
 /* How many of the rows belong to the page: statements ask for one more. */
 size_t request_page_rows(const struct page *page, const struct db_rows *rows);
 

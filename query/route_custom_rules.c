@@ -34,7 +34,6 @@ static const char select_rules[] =
 
 static void rule_write(const struct db_rows *rows, size_t i, struct reply *reply)
 {
-    reply_open_object(reply, NULL);
     reply_column_text(reply, "workspace", rows, i, 1);
     reply_column_text(reply, "group", rows, i, 2);
     reply_column_text(reply, "type", rows, i, 3);
@@ -45,7 +44,6 @@ static void rule_write(const struct db_rows *rows, size_t i, struct reply *reply
     reply_column_number(reply, "max", rows, i, 8);
     reply_column_number(reply, "window_s", rows, i, 9);
     reply_column_time(reply, "changed_at", rows, i, 10);
-    reply_close_object(reply);
 }
 
 ROUTE_HANDLER(custom_rules_list)
@@ -61,11 +59,7 @@ ROUTE_HANDLER(custom_rules_list)
     status = request_query(request, select_rules, parameters, 7, &rows, why);
     if (status)
         return status;
-    reply_open_object(reply, NULL);
-    reply_open_array(reply, LIST);
-    for (size_t i = 0; i < request_page_rows(&page, rows); i++)
-        rule_write(rows, i, reply);
-    request_page_end(request, reply, LIST, &page, rows, (const int[]){0, 2, 3}, 3);
+    request_page_write(request, reply, LIST, &page, rows, rule_write, (const int[]){0, 2, 3}, 3);
     db_rows_free(rows);
     return STATUS_OK;
 }
@@ -208,8 +202,11 @@ ROUTE_HANDLER(custom_rules_put)
         status = request_audit(request, workspace, "custom_rule.put", arena_format(request->arena, "%s/%s", group, type), NULL, why);
     if (!status)
         status = rule_find(request, reply, &rows, why);
-    if (!status)
+    if (!status) {
+        reply_open_object(reply, NULL);
         rule_write(rows, 0, reply);
+        reply_close_object(reply);
+    }
     buf_done(&list);
     db_rows_free(rows);
     return status;

@@ -42,14 +42,7 @@ ROUTE_HANDLER(incidents_list)
     status = request_query(request, select_incidents, parameters, 5, &rows, why);
     if (status)
         return status;
-    reply_open_object(reply, NULL);
-    reply_open_array(reply, LIST);
-    for (size_t i = 0; i < request_page_rows(&page, rows); i++) {
-        reply_open_object(reply, NULL);
-        incident_write(rows, i, reply);
-        reply_close_object(reply);
-    }
-    request_page_end(request, reply, LIST, &page, rows, (const int[]){2}, 1);
+    request_page_write(request, reply, LIST, &page, rows, incident_write, (const int[]){2}, 1);
     db_rows_free(rows);
     return STATUS_OK;
 }

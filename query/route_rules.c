@@ -85,14 +85,7 @@ ROUTE_HANDLER(rules_list)
         status = rules_select(request, page.fields[0], page.fields[1], page.limit, NULL, &rows, why);
     if (status)
         return status;
-    reply_open_object(reply, NULL);
-    reply_open_array(reply, LIST);
-    for (size_t i = 0; i < request_page_rows(&page, rows); i++) {
-        reply_open_object(reply, NULL);
-        rule_head(rows, i, reply);
-        reply_close_object(reply);
-    }
-    request_page_end(request, reply, LIST, &page, rows, (const int[]){0, 2}, 2);
+    request_page_write(request, reply, LIST, &page, rows, rule_head, (const int[]){0, 2}, 2);
     db_rows_free(rows);
     return STATUS_OK;
 }
