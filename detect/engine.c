@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "detect/needles.h"
-#include "detect/sigma_correlation.h"
 #include "detect/sigma_set.h"
 
 #define RULES_MAX 256
@@ -286,6 +285,22 @@ static void sigma_tell(void *context, size_t rule)
     }
 }
 
+static void sigma_count(void *context, const struct sigma_hit *hit)
+{
+    struct sigma_judging *sigma = context;
+    struct findings *findings = sigma->judging->findings;
+    struct finding_hit *out = ARENA_NEW(sigma->judging->arena, struct finding_hit);
+
+    *out = (struct finding_hit){
+        .about = &sigma->engine->about[builtin_rules_count + hit->by],
+        .hit = *hit,
+        .timespan_us = sigma->engine->content.sigma[hit->by]->correlation->timespan_us,
+        .event = sigma->judging->event,
+    };
+    *(findings->last_hit ? &findings->last_hit->next : &findings->first_hit) = out;
+    findings->last_hit = out;
+}
+
 static void sigma_matched_one(void *context, size_t rule, const struct sigma_found *found, size_t found_count)
 {
     struct sigma_judging *sigma = context;
@@ -294,7 +309,7 @@ static void sigma_matched_one(void *context, size_t rule, const struct sigma_fou
     sigma->found = found;
     sigma->found_count = found_count;
     sigma_correlations_match(sigma->engine->correlations, sigma->of->numbers[rule], sigma->event, event->at_us, event->hits, sigma->judging->memory, sigma->judging->arena,
-                             sigma_tell, sigma);
+                             &(struct sigma_hearer){sigma_tell, sigma_count, sigma});
 }
 
 static void sigma_judge(const struct engine *engine, struct engine_scratch *scratch, struct judging *judging)
@@ -356,4 +371,21 @@ void engine_judge(const struct engine *engine, struct engine_scratch *scratch, c
             event_judge(engine, scratch, &judging);
         }
     }
+}
+
+bool engine_spanning(const struct engine *engine, struct text id, struct engine_spanning *out)
+{
+    const struct finding_about *about = engine->about + builtin_rules_count;
+
+    for (size_t i = 0; i < engine->content.sigma_count; i++)
+        if (text_equal(about[i].id, id) && sigma_correlation_spans(engine->content.sigma[i])) {
+            *out = (struct engine_spanning){i, &about[i], engine->content.sigma[i]->correlation};
+            return true;
+        }
+    return false;
+}
+
+bool engine_hit_completes(const struct engine *engine, const struct sigma_hit *hit, struct memory *memory, struct arena *arena)
+{
+    return sigma_hit_completes(engine->content.sigma[hit->by], hit, memory, arena);
 }

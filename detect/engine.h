@@ -32,9 +32,19 @@ void engine_scratch_free(struct engine_scratch *take_scratch); /* NULL is fine *
 bool engine_remembers(const struct engine *engine, const struct event *event);
 
 /* Judges the events of one message of a device, in their order; those of one `group` that stand together are elements of one event of
- * the sender's. What is found is added to `findings`, in the arena; it borrows from the events. `memory` may be NULL where
+ * the sender's. What is found is added to `findings`, in the arena, and what counts over all devices; both borrow from the events. `memory` may be NULL where
  * engine_remembers() says no of each event. */
 void engine_judge(const struct engine *engine, struct engine_scratch *scratch, const struct event *events, size_t count, struct memory *memory, struct arena *arena,
                   struct findings *findings);
+
+/* The correlation over all devices that has that id; false: there is none, any more. */
+struct engine_spanning {
+    size_t by; /* for its hits */
+    const struct finding_about *about;
+    const struct sigma_correlation *correlation;
+};
+bool engine_spanning(const struct engine *engine, struct text id, struct engine_spanning *out);
+/* Whether it is full with that hit: sigma_hit_completes(). */
+bool engine_hit_completes(const struct engine *engine, const struct sigma_hit *hit, struct memory *memory, struct arena *arena);
 
 #endif

@@ -2,6 +2,7 @@
 #define PICKET_DETECT_FINDING_H
 
 #include "detect/event.h"
+#include "detect/sigma_correlation.h"
 
 /* What a detection found in an event: enough to open an alert, or to repeat one. It lives in the arena of the judging. */
 #define FINDING_REASONS_MAX 16 /* beyond that no more are listed */
@@ -36,9 +37,19 @@ struct finding {
     size_t entity_count;
 };
 
+/* What counts towards a correlation over all devices: one rule's match in an event, by the correlation's group. */
+struct finding_hit {
+    struct finding_hit *next;
+    const struct finding_about *about; /* the correlation; lives as long as the engine */
+    struct sigma_hit hit;
+    int64_t timespan_us; /* as long as it counts */
+    const struct event *event;
+};
+
 struct findings {
     struct finding *first, *last;
     size_t count;
+    struct finding_hit *first_hit, *last_hit;
 };
 
 struct judging;

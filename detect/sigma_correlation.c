@@ -89,7 +89,20 @@ struct text sigma_correlations_lacking(const struct sigma_correlations *correlat
 
 bool sigma_correlations_count(const struct sigma_correlations *correlations, size_t rule)
 {
-    return correlations->of[rule].correlations != NULL;
+    for (const struct link *link = correlations->of[rule].correlations; link; link = link->next)
+        if (!sigma_correlation_spans(correlations->rules[link->by]))
+            return true;
+    return false;
+}
+
+static const char *const names_of_device[] = {"Computer", "ComputerName", "host", "Hostname", "hostname", "DeviceId", "device", NULL};
+
+bool sigma_correlation_spans(const struct sigma_rule *rule)
+{
+    for (size_t i = 0; rule->correlation && i < rule->correlation->group_count; i++)
+        if (text_among(rule->correlation->group_by[i], names_of_device))
+            return false;
+    return rule->correlation != NULL;
 }
 
 /* ---- matches ---- */
@@ -97,12 +110,7 @@ bool sigma_correlations_count(const struct sigma_correlations *correlations, siz
 struct matching {
     const struct sigma_correlations *correlations;
     const struct sigma_event *event;
-    int64_t at_us;
-    uint64_t hits;
-    struct memory *memory;
     struct arena *arena;
-    sigma_told *told;
-    void *context;
 };
 
 static struct text value_of(const struct matching *matching, const struct sigma_correlation *correlation, const struct sigma_rule *rule, struct text field)
@@ -118,19 +126,18 @@ static struct text value_of(const struct matching *matching, const struct sigma_
     return TEXT_NONE;
 }
 
-/* The group's values as one key; false: the event lacks one, and belongs to no group. Devices are told apart anyhow. */
+/* The group's values as one key; false: the event lacks one, and belongs to no group. Devices are told apart by their memory. */
 static bool key_make(const struct matching *matching, const struct sigma_correlation *correlation, const struct sigma_rule *rule, struct text *out)
 {
-    static const char *const of_device[] = {"Computer", "ComputerName", "host", "Hostname", "hostname", "DeviceId", "device", NULL};
     const char *key = "";
 
     for (size_t i = 0; i < correlation->group_count; i++) {
         struct text value = value_of(matching, correlation, rule, correlation->group_by[i]);
-        if (!value.bytes && text_among(correlation->group_by[i], of_device))
+        if (!value.bytes && text_among(correlation->group_by[i], names_of_device))
             continue;
         if (!value.bytes)
             return false;
-        key = arena_format(matching->arena, "%s%s%.*s", key, i ? "\x1f" : "", TEXT_ARGS(value));
+        key = arena_format(matching->arena, "%s%s%.*s", key, i ? SIGMA_KEY_PART : "", TEXT_ARGS(value));
     }
     *out = text_of(key);
     return true;
@@ -152,10 +159,10 @@ static void order_look(void *context, struct text value, int64_t at_us, uint64_t
         order->next++;
 }
 
-static bool is_full(const struct matching *matching, const struct sigma_correlation *correlation, const char *id, struct text key)
+static bool is_full(const struct sigma_correlation *correlation, const struct sigma_hit *hit, const char *id, const struct memory *memory)
 {
-    struct memory_sum sum = memory_sum(matching->memory, id, key, matching->at_us, correlation->timespan_us);
-    struct order order = {0, correlation->rule_count, matching->at_us - correlation->timespan_us, matching->at_us};
+    struct memory_sum sum = memory_sum(memory, id, hit->key, hit->at_us, correlation->timespan_us);
+    struct order order = {0, correlation->rule_count, hit->at_us - correlation->timespan_us, hit->at_us};
 
     switch (correlation->kind) {
     case SIGMA_EVENT_COUNT:
@@ -164,47 +171,57 @@ static bool is_full(const struct matching *matching, const struct sigma_correlat
     case SIGMA_TEMPORAL:
         return sum.values >= correlation->threshold;
     case SIGMA_TEMPORAL_ORDERED:
-        memory_walk(matching->memory, id, key, order_look, &order);
+        memory_walk(memory, id, hit->key, order_look, &order);
         return order.next == correlation->rule_count;
     }
     return false;
 }
 
-static void correlation_note(const struct matching *matching, const struct sigma_rule *rule, const struct link *link)
+bool sigma_hit_completes(const struct sigma_rule *by, const struct sigma_hit *hit, struct memory *memory, struct arena *arena)
 {
-    const struct sigma_rule *by = matching->correlations->rules[link->by];
-    const struct sigma_correlation *correlation = by->correlation;
-    const char *id = arena_format(matching->arena, "sigma %.*s", TEXT_ARGS(by->id.bytes ? by->id : by->title));
-    struct text key, value = TEXT("");
+    const char *id = arena_format(arena, "sigma %.*s", TEXT_ARGS(by->id.bytes ? by->id : by->title));
 
-    if (!key_make(matching, correlation, rule, &key))
-        return;
+    memory_note(memory, id, hit->key, hit->value, hit->hits, hit->at_us, by->correlation->timespan_us);
+    if (!is_full(by->correlation, hit, id, memory))
+        return false;
+    memory_forget(memory, id, hit->key); /* the next round begins */
+    return true;
+}
+
+static bool hit_make(const struct matching *matching, const struct sigma_rule *rule, const struct link *link, struct sigma_hit *hit)
+{
+    const struct sigma_correlation *correlation = matching->correlations->rules[link->by]->correlation;
+
+    hit->by = link->by;
+    hit->value = TEXT("");
     if (correlation->kind == SIGMA_VALUE_COUNT)
-        value = value_of(matching, correlation, rule, correlation->field);
+        hit->value = value_of(matching, correlation, rule, correlation->field);
     else if (correlation->kind != SIGMA_EVENT_COUNT)
-        value = text_of(arena_format(matching->arena, "%zu", link->place));
-    if (!value.bytes)
-        return;
-    memory_note(matching->memory, id, key, value, matching->hits, matching->at_us, correlation->timespan_us);
-    if (!is_full(matching, correlation, id, key))
-        return;
-    memory_forget(matching->memory, id, key); /* the next round begins */
-    matching->told(matching->context, link->by);
+        hit->value = text_of(arena_format(matching->arena, "%zu", link->place));
+    return key_make(matching, correlation, rule, &hit->key) && hit->value.bytes;
 }
 
 void sigma_correlations_match(const struct sigma_correlations *correlations, size_t rule, const struct sigma_event *event, int64_t at_us, uint64_t hits, struct memory *memory,
-                              struct arena *arena, sigma_told *told, void *context)
+                              struct arena *arena, const struct sigma_hearer *hearer)
 {
+    const struct sigma_rule *const *rules = correlations->rules;
     const struct of_rule *of = &correlations->of[rule];
-    const struct matching matching = {correlations, event, at_us, hits, memory, arena, told, context};
+    const struct matching matching = {correlations, event, arena};
+    struct sigma_hit hit = {.at_us = at_us, .hits = hits};
 
-    if (correlations->rules[rule]->filtered_count)
+    if (rules[rule]->filtered_count)
         return; /* a filter is no rule of its own */
     for (const struct link *link = of->filters; link; link = link->next)
-        if (!sigma_match(correlations->rules[link->by], event, NULL, NULL))
+        if (!sigma_match(rules[link->by], event, NULL, NULL))
             return;
     if (!of->silent)
-        told(context, rule);
-    for (const struct link *link = of->correlations; link; link = link->next)
-        correlation_note(&matching, correlations->rules[rule], link);
+        hearer->told(hearer->context, rule);
+    for (const struct link *link = of->correlations; link; link = link->next) {
+        if (!hit_make(&matching, rules[rule], link, &hit))
+            continue;
+        if (hearer->counted && sigma_correlation_spans(rules[link->by]))
+            hearer->counted(hearer->context, &hit);
+        else if (sigma_hit_completes(rules[link->by], &hit, memory, arena))
+            hearer->told(hearer->context, link->by);
+    }
 }

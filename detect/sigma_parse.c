@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "detect/sigma_value.h"
-#include "detect/yaml_node.h"
+#include "detect/sigma_placeholder.h"
 
 #define DEPTH_MAX 60
 #define DETECTIONS_MAX 1000
@@ -29,6 +28,7 @@ struct parsing {
     struct sigma_rule rule;
     struct detection *detections;
     size_t detection_count, clause_room;
+    const struct sigma_placeholder *placeholders;
     unsigned depth, nodes;
     bool is_filter; /* its detections stand beside the rules that it names */
     char reason[SIGMA_REASON_SIZE];
@@ -130,7 +130,7 @@ static struct sigma_node *negated(struct parsing *parsing, struct sigma_node *no
 /* Field|modifiers: a value or a list. `key` "": keywords. */
 static struct sigma_node *item_node(struct parsing *parsing, struct text key, const yaml_node_t *node)
 {
-    struct sigma_item item = {.arena = parsing->arena, .reason = parsing->reason};
+    struct sigma_item item = {.arena = parsing->arena, .placeholders = parsing->placeholders, .reason = parsing->reason};
     bool list = node && node->type == YAML_SEQUENCE_NODE;
 
     if (!node || node->type == YAML_MAPPING_NODE)
@@ -570,6 +570,8 @@ static bool rule_read(struct parsing *parsing, const yaml_node_t *root)
     tags_read(parsing, root);
     if (!rule->title.bytes)
         return refuse(parsing, "there is no title") != NULL;
+    if (!sigma_placeholders_read(parsing->document, member(parsing, root, "placeholders"), parsing->arena, &parsing->placeholders, parsing->reason))
+        return false;
     if (correlation)
         return correlation_read(parsing, root, correlation);
     if (!source || source->type != YAML_MAPPING_NODE)

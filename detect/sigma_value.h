@@ -27,6 +27,7 @@ struct sigma_item {
     enum sigma_test test; /* SIGMA_EQUAL: as the values' patterns say */
     enum sigma_part part;
     bool all, negated, cased, insensitive, multiline, dotall, encoded;
+    const struct sigma_placeholder *placeholders; /* of the rule; NULL: none */
     char *reason; /* SIGMA_REASON_SIZE bytes; "" while all is well */
 };
 

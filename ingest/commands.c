@@ -37,9 +37,9 @@ enum status cloud_messages_take(struct db *db, const struct identity *identity, 
 }
 
 enum status cloud_message_settle(struct db *db, const struct identity *identity, struct text lock,
-                                 enum cloud_outcome outcome, uint32_t timeout_ms, struct problem *why)
+                                 enum cloud_outcome outcome, const char *transport, uint32_t timeout_ms, struct problem *why)
 {
-    static const char settle[] = "SELECT picket.cloud_settle($1::int, $2, $3::uuid, $4)";
+    static const char settle[] = "SELECT picket.cloud_settle($1::int, $2, $3::uuid, $4, $5)";
     static const char *const outcomes[] = {"completed", "rejected", "queued"};
     char workspace[NUMBER_SIZE], token[LOCK_TEXT + 1];
     struct db_rows *rows = NULL;
@@ -51,8 +51,8 @@ enum status cloud_message_settle(struct db *db, const struct identity *identity,
     token[LOCK_TEXT] = 0;
     arena_init(&arena);
     snprintf(workspace, sizeof workspace, "%u", (unsigned)identity->workspace);
-    const char *const parameters[] = {workspace, arena_string(&arena, identity->device), token, outcomes[outcome]};
-    enum status status = db_query(db, settle, parameters, 4, timeout_ms, &rows, why);
+    const char *const parameters[] = {workspace, arena_string(&arena, identity->device), token, outcomes[outcome], transport};
+    enum status status = db_query(db, settle, parameters, 5, timeout_ms, &rows, why);
     if (!status && !db_bool(rows, 0, 0))
         status = problem_set(why, STATUS_REJECT, "the lock was lost: it came too late, or the message has ended");
     db_rows_free(rows);

@@ -28,9 +28,9 @@ MUST_CHECK enum status cloud_messages_take(struct db *db, const struct identity 
 
 enum cloud_outcome { CLOUD_COMPLETED, CLOUD_REJECTED, CLOUD_ABANDONED };
 
-/* Settles one that was handed out. STATUS_REJECT: the lock is unknown or was lost: somebody else has the message. */
+/* Settles one that was handed out over `transport`, "https" or "mqtt". STATUS_REJECT: the lock is unknown or was lost: somebody else has the message. */
 MUST_CHECK enum status cloud_message_settle(struct db *db, const struct identity *identity, struct text lock,
-                                            enum cloud_outcome outcome, uint32_t timeout_ms, struct problem *why);
+                                            enum cloud_outcome outcome, const char *transport, uint32_t timeout_ms, struct problem *why);
 
 /* A device's answer to a call that deliveries.h brought. STATUS_REJECT: nobody waits for it any more, or the payload is
  * no JSON; the device is told nothing in either case. */

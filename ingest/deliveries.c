@@ -24,7 +24,7 @@
 #define NOTES_MAX 1000 /* connections written in one statement */
 #define NOTES_WAITING_MAX 1000000 /* while the database is away; beyond that the oldest go */
 #define ALIVE_MS 5000
-#define SCHEMA_NEEDED 10
+#define SCHEMA_NEEDED 17
 #define UUID_SIZE 37
 
 /* A connection that was made or ended. */

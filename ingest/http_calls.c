@@ -233,7 +233,7 @@ static void message_settle(struct http_call *call, struct db *db)
 
     if (lock.count > 2 && lock.bytes[0] == '"' && lock.bytes[lock.count - 1] == '"')
         lock = (struct text){lock.bytes + 1, lock.count - 2};
-    enum status status = cloud_message_settle(db, &call->identity, lock, outcome, CALL_MS, &why);
+    enum status status = cloud_message_settle(db, &call->identity, lock, outcome, "https", CALL_MS, &why);
     if (status == STATUS_REJECT)
         http_reply_error(exchange, 412, "PreconditionFailed", why.text, 0, 0);
     else if (status)

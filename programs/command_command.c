@@ -17,6 +17,7 @@ static enum cli_exit run_calls(const struct cli *cli);
 static enum cli_exit run_send(const struct cli *cli);
 static enum cli_exit run_list(const struct cli *cli);
 static enum cli_exit run_cancel(const struct cli *cli);
+static enum cli_exit run_purge(const struct cli *cli);
 
 static const struct cli_flag workspace_flags[] = {WORKSPACE_FLAG};
 static const struct cli_flag call_flags[] = {
@@ -44,6 +45,8 @@ const struct cli_verb command_verbs[] = {
      CLI_SERVER | CLI_JSON, 1, 1, run_list},
     {"message cancel", "ID NUMBER", "Take back a message that the device has not taken yet.", NULL, CLI_FLAGS(workspace_flags),
      CLI_SERVER | CLI_JSON, 2, 2, run_cancel},
+    {"message purge", "ID", "Take back all messages that the device has not taken yet.", NULL, CLI_FLAGS(workspace_flags), CLI_SERVER | CLI_JSON, 1, 1,
+     run_purge},
 };
 const size_t command_verb_count = sizeof command_verbs / sizeof command_verbs[0];
 
@@ -150,4 +153,9 @@ static enum cli_exit run_list(const struct cli *cli)
 static enum cli_exit run_cancel(const struct cli *cli)
 {
     return listing_change(cli, "DELETE", path_with_argument(cli, "/messages/"), NULL, "cancelled");
+}
+
+static enum cli_exit run_purge(const struct cli *cli)
+{
+    return listing_change(cli, "DELETE", listing_device_path(cli, "/messages"), NULL, "purged");
 }

@@ -52,6 +52,7 @@ struct testing {
     struct engine_scratch *engine_scratch;
     struct arena memories;
     struct device_memory *devices;
+    struct memory *fleet; /* of all of them */
     bool json;
     const json_t *event; /* the one that is looked at, and its line */
     size_t number;
@@ -302,7 +303,8 @@ static void matched(void *context, size_t rule, const struct sigma_found *found,
 
     testing->found = found;
     testing->found_count = count;
-    sigma_correlations_match(testing->correlations, rule, &seen, event_time(testing), 1, memory_of(testing, TEXT("")), &testing->arena, rule_told, testing);
+    sigma_correlations_match(testing->correlations, rule, &seen, event_time(testing), 1, memory_of(testing, TEXT("")), &testing->arena,
+                             &(struct sigma_hearer){rule_told, NULL, testing});
 }
 
 static enum status event_test(void *context, json_t *event, size_t number, struct problem *why)
@@ -380,6 +382,13 @@ static enum status picket_event_test(void *context, json_t *object, size_t numbe
     engine_judge(testing->engine, testing->engine_scratch, &event, 1, memory_of(testing, string_of(object, "device")), &testing->arena, &findings);
     for (const struct finding *finding = findings.first; finding; finding = finding->next)
         finding_print(testing, finding);
+    for (const struct finding_hit *hit = findings.first_hit; hit; hit = hit->next) {
+        struct finding finding = {.about = hit->about, .event = hit->event};
+        if (!engine_hit_completes(testing->engine, &hit->hit, testing->fleet, &testing->arena))
+            continue;
+        finding_reason(&finding, "", TEXT("the last of the matches that the correlation counts, on any device"), TEXT_NONE);
+        finding_print(testing, &finding);
+    }
     return STATUS_OK;
 }
 
@@ -405,6 +414,7 @@ static enum status picket_events_test(const struct cli *cli, struct testing *tes
         off[i] = !cli_given(cli, "built-in");
     content.off = off;
     arena_init(&testing->memories);
+    testing->fleet = memory_new(&testing->memories);
     enum status status = mapping_load(cli, &testing->memories, &mapping, why);
     content.mapping = mapping;
     for (size_t i = 0; !status && i < testing->rules->count; i++) {

@@ -228,11 +228,14 @@ static void backtest_print(const json_t *answer)
 {
     static const struct table_column columns[] = {{"DEVICE", "device"}, {"DAY", "day"}, {"FINDINGS", "findings"}, {"ALERTS", "alerts"}};
     struct table *table = table_new(columns, sizeof columns / sizeof *columns);
-    const json_t *row;
+    json_t *row;
     size_t i;
 
-    json_array_foreach (json_object_get(answer, "days"), i, row)
+    json_array_foreach (json_object_get(answer, "days"), i, row) {
+        if (!*string_of(row, "device")) /* a correlation over all of them */
+            json_object_set_new(row, "device", json_string("(all)"));
         table_add(table, row);
+    }
     if (i)
         table_print(table, TABLE_TITLED);
     table_free(table);

@@ -27,7 +27,7 @@
 #define QUEUE_WAIT_MAX_MS 30000 /* then a client had better ask again */
 #define ANSWER_MORE_MS 5000 /* on top of the statement's own limit, to tell the client of it */
 #define LOOK_MS 2000        /* between two looks at whether the database is there */
-#define SCHEMA_NEEDED 16     /* number of the last migration that handlers rely on */
+#define SCHEMA_NEEDED 17     /* number of the last migration that handlers rely on */
 #define JSON_DEPTH_ERROR "the body is not JSON: %s (line %d, column %d)"
 
 struct job {

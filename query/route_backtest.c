@@ -13,10 +13,12 @@
 #define DOCUMENTS_MAX 50 /* of one text */
 #define ALERTS_MAX 5000  /* different causes of one device that are told apart */
 #define HELD_MAX 1000    /* elements of one event that are judged together */
+#define HITS_MAX 200000  /* of a day, of correlations over all devices */
 #define SPARE_MS 3000    /* kept of the request's time for the answer */
 
 /* What a rule would have found: the same engine, over stored events, device by device and day by day. Its memory of each device goes on
  * from day to day, as it does on the stream. */
+#define ALL_DEVICES TEXT("") /* no device is called so */
 struct device_memory {
     char *name;
     struct memory *memory;
@@ -46,6 +48,9 @@ struct backtest {
     bool complete;
     uint64_t *causes; /* of the row that is being filled */
     size_t cause_count;
+    struct arena hits_arena; /* of a day */
+    struct sigma_hit *hits;
+    size_t hit_count;
 };
 
 /* ---- devices ---- */
@@ -137,6 +142,39 @@ static void finding_count(struct backtest *backtest, struct text device, const s
     row->alerts++;
 }
 
+/* They are judged in the order of all devices, so when the day was read. */
+static void hit_keep(struct backtest *backtest, const struct sigma_hit *hit)
+{
+    if (backtest->hit_count == HITS_MAX) {
+        backtest->complete = false;
+        return;
+    }
+    struct sigma_hit *kept = &backtest->hits[backtest->hit_count++];
+    *kept = *hit;
+    kept->key = arena_text(&backtest->hits_arena, hit->key);
+    kept->value = arena_text(&backtest->hits_arena, hit->value);
+}
+
+static int hit_compare(const void *left, const void *right)
+{
+    const struct sigma_hit *a = left, *b = right;
+    int order = (a->at_us > b->at_us) - (a->at_us < b->at_us);
+
+    order = order ? order : text_compare(a->key, b->key);
+    return order ? order : text_compare(a->value, b->value);
+}
+
+static void hits_judge(struct backtest *backtest)
+{
+    if (backtest->hit_count)
+        qsort(backtest->hits, backtest->hit_count, sizeof *backtest->hits, hit_compare);
+    for (size_t i = 0; i < backtest->hit_count; i++)
+        if (engine_hit_completes(backtest->engine, &backtest->hits[i], memory_of(backtest, ALL_DEVICES), &backtest->hits_arena))
+            finding_count(backtest, ALL_DEVICES, &(struct finding){.cause = backtest->hits[i].key});
+    backtest->hit_count = 0;
+    arena_clear(&backtest->hits_arena);
+}
+
 static void held_judge(struct backtest *backtest)
 {
     struct findings findings = {.count = 0};
@@ -145,6 +183,8 @@ static void held_judge(struct backtest *backtest)
         engine_judge(backtest->engine, backtest->scratch, backtest->held, backtest->held_count, memory_of(backtest, backtest->held_device), &backtest->arena, &findings);
     for (const struct finding *finding = findings.first; finding; finding = finding->next)
         finding_count(backtest, backtest->held_device, finding);
+    for (const struct finding_hit *hit = findings.first_hit; hit; hit = hit->next)
+        hit_keep(backtest, &hit->hit);
     backtest->held_count = 0;
     arena_clear(&backtest->arena);
 }
@@ -197,6 +237,7 @@ static enum status day_run(const struct request *request, struct backtest *backt
     enum status status = db_each(request->db, select, parameters, 4, request->timeout_ms, event_take, backtest, why);
     if (!status)
         held_judge(backtest);
+    hits_judge(backtest);
     return status;
 }
 
@@ -291,7 +332,8 @@ static void backtest_open(struct backtest *backtest, struct wanted *wanted)
     backtest->rows = calloc(ROWS_MAX, sizeof *backtest->rows);
     backtest->causes = calloc(ALERTS_MAX, sizeof *backtest->causes);
     backtest->held = calloc(HELD_MAX, sizeof *backtest->held);
-    if (!backtest->held || !wanted->off || !backtest->rows || !backtest->causes)
+    backtest->hits = calloc(HITS_MAX, sizeof *backtest->hits);
+    if (!backtest->held || !backtest->hits || !wanted->off || !backtest->rows || !backtest->causes)
         abort();
     for (size_t i = 0; i < builtin_rules_count; i++)
         wanted->off[i] = builtin_rules[i] != wanted->builtin;
@@ -299,6 +341,7 @@ static void backtest_open(struct backtest *backtest, struct wanted *wanted)
     backtest->scratch = engine_scratch_new(backtest->engine);
     backtest->complete = true;
     arena_init(&backtest->arena);
+    arena_init(&backtest->hits_arena);
     arena_init(&backtest->memories[0]);
     arena_init(&backtest->memories[1]);
 }
@@ -316,6 +359,8 @@ static void backtest_close(struct backtest *backtest, struct wanted *wanted)
     free(backtest->rows);
     free(backtest->causes);
     free(backtest->held);
+    free(backtest->hits);
+    arena_done(&backtest->hits_arena);
     free(wanted->off);
     arena_done(&backtest->arena);
     arena_done(&backtest->memories[0]);

@@ -237,6 +237,28 @@ ROUTE_HANDLER(messages_cancel)
     return status;
 }
 
+ROUTE_HANDLER(messages_purge)
+{
+    struct device_path path;
+    struct db_rows *rows = NULL;
+
+    (void)query;
+    enum status status = device_path_find(request, &path, reply, why);
+    if (status)
+        return status;
+    const char *const parameters[] = {path.workspace, path.device};
+    status = request_query(request, "SELECT picket.cloud_purge($1::int, $2)", parameters, 2, &rows, why);
+    if (!status)
+        status = request_audit(request, path.workspace_id, "device.message-purge", path.name, json_pack("{s:I}", "purged", (json_int_t)db_i64(rows, 0, 0)), why);
+    if (!status) {
+        reply_open_object(reply, NULL);
+        reply_column_number(reply, "purged", rows, 0, 0);
+        reply_close_object(reply);
+    }
+    db_rows_free(rows);
+    return status;
+}
+
 static enum status seconds_read(const struct request *request, const char *name, int64_t least, int64_t most,
                                 int64_t otherwise, int64_t *out, struct problem *why)
 {

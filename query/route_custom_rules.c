@@ -13,7 +13,7 @@
 #define WINDOW_US_MIN INT64_C(60000000)
 #define WINDOW_US_MAX (24 * 3600 * INT64_C(1000000))
 
-/* What store/custom.c judges. */
+/* What store/custom.c gathers of events, and picket.custom_happened() of commands. */
 enum kind { KIND_NONE, KIND_ADDRESSES, KIND_NAMES, KIND_WINDOW };
 static const struct {
     const char *type;
@@ -23,6 +23,10 @@ static const struct {
     {"ProcessNotAllowed", KIND_NAMES},                     {"ActiveConnectionsNotInAllowedRange", KIND_WINDOW},
     {"FailedLocalLoginsNotInAllowedRange", KIND_WINDOW},   {"UnauthorizedOperationsNotInAllowedRange", KIND_WINDOW},
     {"HttpD2CMessagesNotInAllowedRange", KIND_WINDOW},     {"MqttD2CMessagesNotInAllowedRange", KIND_WINDOW},
+    {"HttpC2DMessagesNotInAllowedRange", KIND_WINDOW},     {"MqttC2DMessagesNotInAllowedRange", KIND_WINDOW},
+    {"HttpC2DRejectedMessagesNotInAllowedRange", KIND_WINDOW}, {"MqttC2DRejectedMessagesNotInAllowedRange", KIND_WINDOW},
+    {"DirectMethodInvokesNotInAllowedRange", KIND_WINDOW}, {"TwinUpdatesNotInAllowedRange", KIND_WINDOW},
+    {"QueuePurgesNotInAllowedRange", KIND_WINDOW},
 };
 
 static const char select_rules[] =
@@ -74,8 +78,9 @@ static enum status type_kind(const char *type, enum kind *out, struct problem *w
             return STATUS_OK;
         }
     return problem_set(why, STATUS_REJECT,
-                       "there is no type %.100s: there are ConnectionToIpNotAllowed, LocalUserNotAllowed, ProcessNotAllowed,"
-                       " ActiveConnections-, FailedLocalLogins-, UnauthorizedOperations-, HttpD2CMessages- and MqttD2CMessagesNotInAllowedRange",
+                       "there is no type %.100s: there are ConnectionToIpNotAllowed, LocalUserNotAllowed, ProcessNotAllowed, and ActiveConnections-, FailedLocalLogins-,"
+                       " UnauthorizedOperations-, HttpD2CMessages-, MqttD2CMessages-, HttpC2DMessages-, MqttC2DMessages-, HttpC2DRejectedMessages-,"
+                       " MqttC2DRejectedMessages-, DirectMethodInvokes-, TwinUpdates- and QueuePurgesNotInAllowedRange (no AMQP and no file upload is served here)",
                        type);
 }
 

@@ -117,6 +117,7 @@ static const struct {
                    ",\"expires_in_seconds\":" NUMBER_SCHEMA "}}"},
     {"MessageQueued", OBJECT("\"id\":" NUMBER_SCHEMA ",\"message_id\":" TEXT_SCHEMA ",\"state\":" TEXT_SCHEMA
                              ",\"expires_at\":" TIME_SCHEMA)},
+    {"MessagePurge", OBJECT("\"purged\":" NUMBER_SCHEMA)},
     {"MessageList",
      PAGE_OF("messages", OBJECT("\"id\":" NUMBER_SCHEMA ",\"message_id\":" TEXT_SCHEMA ",\"correlation_id\":" NULLABLE("string")
                                 ",\"state\":" TEXT_SCHEMA ",\"delivery_count\":" NUMBER_SCHEMA ",\"bytes\":" NUMBER_SCHEMA

@@ -73,6 +73,8 @@ const struct route query_routes[] = {
      "Queue a message for a device, until it takes it or its time is over.", "workspace", "MessageNew", "MessageQueued"},
     {"GET", "/v1/devices/:id/messages", ROLE_READER, ROUTE_READ, messages_list,
      "List messages for a device, and what became of them.", LIST_ARGUMENTS " state", NULL, "MessageList"},
+    {"DELETE", "/v1/devices/:id/messages", ROLE_ADMIN, ROUTE_WRITE, messages_purge,
+     "Take back all messages that the device has not taken yet.", "workspace", NULL, "MessagePurge"},
     {"DELETE", "/v1/devices/:id/messages/:message", ROLE_ADMIN, ROUTE_WRITE, messages_cancel,
      "Take back a message that the device has not taken yet.", "workspace", NULL, NULL},
     {"GET", "/v1/configurations", ROLE_READER, ROUTE_READ, configurations_list,

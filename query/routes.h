@@ -64,6 +64,7 @@ ROUTE_HANDLER(methods_list);
 ROUTE_HANDLER(messages_send);
 ROUTE_HANDLER(messages_list);
 ROUTE_HANDLER(messages_cancel);
+ROUTE_HANDLER(messages_purge);
 ROUTE_HANDLER(groups_list);
 ROUTE_HANDLER(groups_show);
 ROUTE_HANDLER(groups_create);

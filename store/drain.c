@@ -13,7 +13,7 @@
 #include "store/retention.h"
 #include "store/store_metrics.h"
 
-#define STORE_SCHEMA_NEEDED 16 /* the last migration that our statements depend on */
+#define STORE_SCHEMA_NEEDED 17 /* the last migration that our statements depend on */
 #define TAKE_WAIT_MS 1000
 #define TRIES_MAX 3          /* of a transaction that a deadlock or its like ended */
 #define CAREFUL_RECORDS 1000 /* taken one by one after the program ended twice at one place: more than one batch's half */

@@ -7,12 +7,14 @@
 #include "runtime/log.h"
 #include "store/columns.h"
 #include "store/copy.h"
+#include "store/correlations.h"
 #include "store/custom.h"
 #include "store/observables.h"
 #include "store/store_metrics.h"
 
 #define FINDINGS_MAX 20000        /* of one batch; what is beyond is counted and not told */
 #define FINDINGS_OF_DEVICE_MAX 500 /* one device does not use up the others' share */
+#define HITS_OF_DEVICE_MAX 500     /* of correlations over all devices */
 #define ALERT_EVENTS_MAX 100      /* events kept beside one alert */
 #define JSON_BYTES_MAX (1 << 20)  /* of one alert's parts */
 
@@ -29,7 +31,7 @@ struct known_device {
     struct text device;
     const struct engine *engine;
     struct memory *memory; /* NULL: nothing of the batch asks for it */
-    size_t findings;
+    size_t findings, hits;
 };
 
 /* The events of one message, read. */
@@ -69,6 +71,7 @@ struct batch_judging {
     struct raised *raised;
     size_t raised_count, raised_room;
     struct custom_types custom;
+    struct correlation_hits hits;
 };
 
 struct judge *judge_new(struct ruleset *ruleset)
@@ -277,6 +280,12 @@ static void messages_judge(struct batch_judging *judging)
         engine_judge(message->device->engine, judging->judge->scratch, message->events, message->count, message->device->memory, judging->arena, &findings);
         for (const struct finding *finding = findings.first; finding; finding = finding->next)
             finding_raise(judging, message, finding);
+        for (const struct finding_hit *hit = findings.first_hit; hit; hit = hit->next) {
+            if (message->device->hits++ < HITS_OF_DEVICE_MAX)
+                correlations_note(&judging->hits, message->message, hit);
+            else
+                metric_add(&store_metrics.findings_dropped, 1);
+        }
     }
 }
 
@@ -452,6 +461,8 @@ static enum status everything_write(struct batch_judging *judging, struct proble
         status = memories_save(judging, why);
     if (!status)
         status = custom_judge(&judging->custom, judging->db, judging->timeout_ms, why);
+    if (!status)
+        status = correlations_write(&judging->hits, judging->db, judging->timeout_ms, why);
     if (status || !judging->raised_count)
         return status;
     struct text *ids = ARENA_ARRAY(judging->arena, struct text, judging->raised_count);
@@ -464,7 +475,7 @@ static bool anything_to_write(const struct batch_judging *judging)
     for (size_t i = 0; i < judging->device_count; i++)
         if (judging->devices[i].memory && memory_changed(judging->devices[i].memory))
             return true;
-    return judging->raised_count > 0 || judging->custom.count > 0 || observables_any(judging->judge->observables);
+    return judging->raised_count > 0 || judging->custom.count > 0 || judging->hits.count > 0 || observables_any(judging->judge->observables);
 }
 
 static enum status batch_judge(struct batch_judging *judging, struct problem *why)
@@ -487,6 +498,7 @@ static enum status batch_judge(struct batch_judging *judging, struct problem *wh
     if (!status)
         status = everything_write(judging, why);
     custom_done(&judging->custom);
+    correlations_done(&judging->hits);
     if (status != STATUS_REJECT)
         return status;
     log_rated(&rate, LOG_ERROR, "store.judging_failed", "messages=%zu reason=\"%s\"", judging->count, why->text);

@@ -8,6 +8,7 @@
 #include "runtime/log.h"
 #include "runtime/process.h"
 #include "store/alerts.h"
+#include "store/correlations.h"
 #include "store/custom.h"
 #include "store/drain.h"
 #include "store/feeds.h"
@@ -177,7 +178,9 @@ static enum status housekeep(struct store *store, struct problem *why)
     if (!status)
         status = ruleset_refresh(store->ruleset, store->db, STORE_STATEMENT_MS, why);
     if (!status)
-        status = db_query(store->db, "SELECT picket.addresses_judge(), picket.incidents_group(1000)", NULL, 0, STORE_STATEMENT_MS, NULL, why);
+        status = correlations_judge(store->ruleset, store->db, STORE_STATEMENT_MS, why);
+    if (!status)
+        status = db_query(store->db, "SELECT picket.custom_waiting_judge(), picket.addresses_judge(), picket.incidents_group(1000)", NULL, 0, STORE_STATEMENT_MS, NULL, why);
     return status ? status : replays_keep(store, why);
 }
 

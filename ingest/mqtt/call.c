@@ -231,7 +231,7 @@ static void call_ask(struct call *call, struct db *db)
                                          &call->message_count, &call->why);
         break;
     case CALL_CLOUD_SETTLE:
-        call->came = cloud_message_settle(db, identity, call->text, call->outcome, CALL_MS, &call->why);
+        call->came = cloud_message_settle(db, identity, call->text, call->outcome, "mqtt", CALL_MS, &call->why);
         break;
     case CALL_ENROLMENT_JUDGE:
         registration_authenticate(db, settings, claim, now_us, &call->arena, &call->registration);

@@ -103,6 +103,9 @@ START_TEST(operators_reach_devices_from_the_command_line)
     ck_assert_ptr_nonnull(strstr(picket(0, "message", "send", "cli-1", "hello", "--properties", "a=b", "--json"), "queued"));
     ck_assert_ptr_nonnull(strstr(picket(0, "message", "list", "cli-1"), "queued"));
     picket(2, "message", "cancel", "cli-1", "999999");
+    ck_assert_ptr_nonnull(strstr(picket(0, "message", "purge", "cli-1", "--json"), "\"purged\":1"));
+    ck_assert_ptr_nonnull(strstr(picket(0, "message", "purge", "cli-1", "--json"), "\"purged\":0"));
+    ck_assert_ptr_nonnull(strstr(picket(0, "message", "list", "cli-1"), "cancelled"));
     picket(2, "method", "call", "cli-1", "reboot");
     ck_assert_ptr_nonnull(strstr(said.bytes, "not connected"));
     picket(2, "method", "call", "cli-1", "reboot", "--payload", "{");

@@ -15,7 +15,7 @@ static struct {
     char refused[300];
     struct engine *engine;
     struct engine_scratch *scratch;
-    struct memory *memory;
+    struct memory *memory, *fleet; /* of the device; of all */
     struct buf said; /* "second:rule " for each finding */
 } tested;
 
@@ -70,9 +70,10 @@ static void engine_make(const char *yaml)
     tested.engine = engine_new(&(struct engine_content){.off = off, .mapping = mapping, .sigma = tested.rules, .sigma_count = tested.count});
     tested.scratch = engine_scratch_new(tested.engine);
     tested.memory = memory_new(&tested.arena);
+    tested.fleet = memory_new(&tested.arena);
 }
 
-static void process(int second, const char *user, const char *command)
+static void judge(struct memory *memory, int second, const char *user, const char *command)
 {
     struct findings findings = {.count = 0};
     const struct event_source source = {
@@ -84,10 +85,17 @@ static void process(int second, const char *user, const char *command)
     struct event event;
 
     ck_assert(event_read(&source, &tested.events, &event));
-    ck_assert(engine_remembers(tested.engine, &event));
-    engine_judge(tested.engine, tested.scratch, &event, 1, tested.memory, &tested.events, &findings);
+    engine_judge(tested.engine, tested.scratch, &event, 1, engine_remembers(tested.engine, &event) ? memory : NULL, &tested.events, &findings);
     for (const struct finding *finding = findings.first; finding; finding = finding->next)
         buf_format(&tested.said, "%d:%.*s ", second, TEXT_ARGS(finding->about->id));
+    for (const struct finding_hit *hit = findings.first_hit; hit; hit = hit->next)
+        if (engine_hit_completes(tested.engine, &hit->hit, tested.fleet, &tested.events))
+            buf_format(&tested.said, "%d:%.*s over all ", second, TEXT_ARGS(hit->about->id));
+}
+
+static void process(int second, const char *user, const char *command)
+{
+    judge(tested.memory, second, user, command);
 }
 
 static const char *said(void)
@@ -103,7 +111,7 @@ static const char *said(void)
 
 START_TEST(events_are_counted_by_their_group_within_the_timespan)
 {
-    engine_make(BASE("a", "na", "zebra") CORRELATION("event_count", "[na]", "  group-by: [User]\n  condition: {gte: 3}\n"));
+    engine_make(BASE("a", "na", "zebra") CORRELATION("event_count", "[na]", "  group-by: [User, Computer]\n  condition: {gte: 3}\n"));
     process(0, "u", "zebra");
     process(10, "v", "zebra");
     process(20, "u", "zebra");
@@ -122,7 +130,7 @@ END_TEST
 
 START_TEST(different_values_are_counted_and_the_rule_is_told_where_it_is_said_so)
 {
-    engine_make(BASE("a", "na", "zebra") CORRELATION("value_count", "a", "  group-by: [Image]\n  condition: {field: User, gt: 2}\n  generate: true\n"));
+    engine_make(BASE("a", "na", "zebra") CORRELATION("value_count", "a", "  group-by: [Computer, Image]\n  condition: {field: User, gt: 2}\n  generate: true\n"));
     process(0, "u", "zebra");
     process(1, "u", "zebra");
     process(2, "v", "zebra");
@@ -134,7 +142,7 @@ END_TEST
 
 START_TEST(rules_are_met_together_or_in_their_order)
 {
-    engine_make(BASE("a", "na", "zebra") BASE("b", "nb", "tapir") CORRELATION("temporal", "[na, nb]", "  group-by: [User]\n"));
+    engine_make(BASE("a", "na", "zebra") BASE("b", "nb", "tapir") CORRELATION("temporal", "[na, nb]", "  group-by: [User, Computer]\n"));
     process(0, "u", "tapir");
     process(1, "v", "zebra");
     ck_assert_str_eq(said(), "");
@@ -148,7 +156,7 @@ END_TEST
 
 START_TEST(the_order_counts_where_it_is_asked_for)
 {
-    engine_make(BASE("a", "na", "zebra") BASE("b", "nb", "tapir") CORRELATION("temporal_ordered", "[na, nb]", "  group-by: [User]\n"));
+    engine_make(BASE("a", "na", "zebra") BASE("b", "nb", "tapir") CORRELATION("temporal_ordered", "[na, nb]", "  group-by: [User, Computer]\n"));
     process(0, "u", "tapir");
     process(2, "u", "zebra");
     ck_assert_str_eq(said(), "");
@@ -157,10 +165,28 @@ START_TEST(the_order_counts_where_it_is_asked_for)
 }
 END_TEST
 
+START_TEST(what_is_not_grouped_by_the_device_counts_over_all_of_them)
+{
+    struct memory *other = memory_new(&tested.arena);
+
+    engine_make(BASE("a", "na", "zebra") BASE("b", "nb", "tapir") CORRELATION("event_count", "[na]", "  group-by: [User]\n  condition: {gte: 3}\n") "---\n"
+                "title: d\nid: d\ncorrelation:\n  type: temporal\n  rules: [na, nb]\n  timespan: 1m\n");
+    process(0, "u", "zebra");
+    judge(other, 1, "u", "zebra");
+    judge(other, 2, "v", "zebra");
+    ck_assert_str_eq(said(), "");
+    judge(other, 3, "u", "zebra");
+    ck_assert_str_eq(said(), "3:c over all ");
+    process(10, "w", "tapir");
+    ck_assert_str_eq(said(), "10:d over all "); /* without a group all events are one */
+    ck_assert(!memory_changed(tested.memory) && !memory_changed(other));
+}
+END_TEST
+
 START_TEST(an_alias_is_what_a_field_is_called_in_each_rule)
 {
     engine_make(BASE("a", "na", "zebra") BASE("b", "nb", "tapir")
-                    CORRELATION("temporal", "[na, nb]", "  group-by: [who]\n  aliases:\n    who:\n      na: User\n      nb: CommandLine\n"));
+                    CORRELATION("temporal", "[na, nb]", "  group-by: [who, Hostname]\n  aliases:\n    who:\n      na: User\n      nb: CommandLine\n"));
     process(0, "tapir", "zebra");
     ck_assert_str_eq(said(), "");
     process(1, "other", "tapir");
@@ -172,7 +198,7 @@ START_TEST(a_filter_lets_through_what_its_condition_says)
 {
     engine_make(BASE("a", "na", "zebra") BASE("b", "nb", "tapir")
                 "title: f\nid: f\nlogsource: {product: linux, category: process_creation}\nfilter:\n  rules: [na]\n  quiet:\n    User: backup\n  condition: not quiet\n---\n"
-                    CORRELATION("event_count", "[nb]", "  condition: {gte: 2}\n"));
+                    CORRELATION("event_count", "[nb]", "  group-by: [host]\n  condition: {gte: 2}\n"));
     process(0, "backup", "zebra");
     process(1, "root", "zebra");
     process(2, "backup", "tapir");
@@ -211,6 +237,7 @@ int main(void)
         different_values_are_counted_and_the_rule_is_told_where_it_is_said_so,
         rules_are_met_together_or_in_their_order,
         the_order_counts_where_it_is_asked_for,
+        what_is_not_grouped_by_the_device_counts_over_all_of_them,
         an_alias_is_what_a_field_is_called_in_each_rule,
         a_filter_lets_through_what_its_condition_says,
         what_is_not_understood_is_refused_with_the_reason,

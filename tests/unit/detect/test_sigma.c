@@ -186,10 +186,33 @@ START_TEST(conditions_have_their_order)
 }
 END_TEST
 
+START_TEST(placeholders_stand_for_the_values_that_the_rule_names)
+{
+#define PLACES(item) "  s:\n    " item "\n  condition: s\nplaceholders:\n  who: [ada, 'e*e']\n  one: 7"
+    expect(PLACES("F|expand: '%who%'"), "F=ada", true);
+    expect(PLACES("F|expand: '%who%'"), "F=eXXe", true);
+    expect(PLACES("F|expand: '%who%'"), "F=adam", false);
+    expect(PLACES("F|expand: ['%one%', x]"), "F=x", true);
+    expect(PLACES("F|expand: ['%one%', x]"), "F=7", true);
+    expect(PLACES("F|contains|expand: 'a%one%-%who%b'"), "F=za7-adabz", true);
+    expect(PLACES("F|contains|expand: 'a%one%-%who%b'"), "F=a7-ab", false);
+    expect(PLACES("F|expand|re: '^(%who%)$'"), "F=ada", true);
+    expect(PLACES("F|expand: '\\%who%one%'"), "F=%who7", true);
+    expect(PLACES("F|expand: '50%'"), "F=50%", true); /* one percent is none */
+    expect(PLACES("F: '%who%'"), "F=%who%", true);   /* nor is any without the modifier */
+    expect(PLACES("'|expand': '%who%'"), "G=to ada now", true);
+    expect("  s:\n    F|expand: 7\n  condition: s", "F=7", true);
+}
+END_TEST
+
 START_TEST(what_is_not_understood_is_refused_with_the_reason)
 {
     refused("  s:\n    F|nonsense: x\n  condition: s", "no modifier nonsense");
-    refused("  s:\n    F|expand: '%x%'\n  condition: s", "placeholders");
+    refused("  s:\n    F|expand: '%x%'\n  condition: s", "%x% stands for nothing");
+    refused("  s:\n    F|expand: '%x%'\n  condition: s\nplaceholders: {x: {}}", "a list of texts");
+    refused("  s:\n    F|expand: '%x%'\n  condition: s\nplaceholders: {x: []}", "empty list");
+    refused("  s:\n    F|expand: '%x%'\n  condition: s\nplaceholders: [x]", "a map");
+    refused("  s:\n    F|expand: '%x%%x%%x%%x%%x%%x%%x%'\n  condition: s\nplaceholders: {x: [a, b, c]}", "1000 values");
     refused("  s:\n    F|re: '('\n  condition: s", "regular expression");
     refused("  s:\n    F|cidr: 300.1.1.1/8\n  condition: s", "no network");
     refused("  s:\n    F|cidr: 10.0.0.0/33\n  condition: s", "no network");
@@ -384,6 +407,7 @@ int main(void)
         modifiers_change_what_values_mean,
         maps_are_all_lists_are_any,
         conditions_have_their_order,
+        placeholders_stand_for_the_values_that_the_rule_names,
         what_is_not_understood_is_refused_with_the_reason,
         documents_stand_for_themselves,
         rules_that_are_built_to_blow_up_are_bounded,

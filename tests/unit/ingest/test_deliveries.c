@@ -207,7 +207,7 @@ static enum status settle(const char *id, const char *lock, enum cloud_outcome o
 {
     struct identity identity = device(id);
 
-    return cloud_message_settle(ingest, &identity, text_of(lock), outcome, QUERY_MS, &why);
+    return cloud_message_settle(ingest, &identity, text_of(lock), outcome, "https", QUERY_MS, &why);
 }
 
 START_TEST(a_call_reaches_the_server_that_has_the_device_and_no_other)

@@ -127,6 +127,12 @@ static void process_put(const char *device, const char *command, const char *ago
                      device, ago, ago, command));
 }
 
+static const char *over_all(const char *timespan)
+{
+    return arena_format(&fixture.arena, "%s---\\ntitle: c\\nid: c-1\\ncorrelation:\\n  type: event_count\\n  rules: [r-1]\\n  timespan: %s\\n  condition: {gte: 3}\\n",
+                        rule_text("r-1", "zebra"), timespan);
+}
+
 START_TEST(a_backtest_counts_by_device_and_day_what_a_rule_would_have_found)
 {
     const char *reader = token("reader", "default");
@@ -149,6 +155,13 @@ START_TEST(a_backtest_counts_by_device_and_day_what_a_rule_would_have_found)
     ck_assert_int_eq(number_in(found, "findings"), 2);
     found = ask(reader, "POST", "/v1/rules/backtest", arena_format(&fixture.arena, "{\"source\":\"%s\"}", rule_text("r-1", "zebra")), 200);
     ck_assert_int_eq(number_in(found, "findings"), 1);
+    process_put("d2", "run zebra again", "2 minutes"); /* over all devices, of both days */
+    process_put("d3", "run zebra", "25 hours");
+    found = ask(reader, "POST", "/v1/rules/backtest", arena_format(&fixture.arena, "{\"source\":\"%s\"}", over_all("26h")), 200);
+    ck_assert_int_eq(number_in(found, "findings"), 1);
+    ck_assert_str_eq(string_in(json_array_get(json_object_get(found, "days"), 0), "device"), "");
+    found = ask(reader, "POST", "/v1/rules/backtest", arena_format(&fixture.arena, "{\"source\":\"%s\"}", over_all("24h")), 200);
+    ck_assert_int_eq(number_in(found, "findings"), 0);
     ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.alert"), 0);
     ask(reader, "POST", "/v1/rules/backtest", "{\"rule\":\"nobody\"}", 404);
     ask(reader, "POST", "/v1/rules/backtest", "{}", 400);
@@ -210,12 +223,14 @@ START_TEST(custom_alerts_are_set_by_group_and_type_and_refused_where_they_make_n
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         ask(analyst, "PUT", window, ranges[i], 400);
     ask(analyst, "PUT", "/v1/custom-rules/default/AmqpD2CMessagesNotInAllowedRange", "{\"min\":0,\"max\":1}", 400); /* there is no such door */
+    ask(analyst, "PUT", "/v1/custom-rules/x/TwinUpdatesNotInAllowedRange", "{\"min\":0,\"max\":1}", 200);
+    ask(analyst, "DELETE", "/v1/custom-rules/x/TwinUpdatesNotInAllowedRange", NULL, 204);
     ck_assert_uint_eq(count_in(get(reader, "/v1/custom-rules"), "custom_rules"), 2);
     ck_assert_uint_eq(count_in(get(token("reader", "bravo"), "/v1/custom-rules"), "custom_rules"), 0);
     ask(token("analyst", "bravo"), "DELETE", path, NULL, 404);
     ask(analyst, "DELETE", path, NULL, 204);
     ask(analyst, "DELETE", path, NULL, 404);
-    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.audit WHERE action LIKE 'custom_rule.%'"), 4);
+    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.audit WHERE action LIKE 'custom_rule.%'"), 6);
 }
 END_TEST
 
