@@ -1,4 +1,4 @@
-# One image for every role: `picketd ingest`, `picketd store`, `picketd query`; and `picket`, for setting up and
+# One image for every role: `picketd ingest`, `picketd store`, `picketd query`, `picketd forward`; and `picket`, for setting up and
 # operating. Needs nothing but the classic builder.
 FROM debian:bookworm-slim AS build
 RUN apt-get update -qq \
@@ -21,7 +21,7 @@ RUN apt-get update -qq \
  && useradd --system --uid 10001 --gid picket --home-dir /var/lib/picket --create-home --shell /usr/sbin/nologin picket
 # Where docker-compose.yml mounts what `picket setup secrets` makes: a new volume takes its owner from here. `picket`
 # looks for its token in ./var.
-RUN for reader in authority postgres ingest store query operator; do \
+RUN for reader in authority postgres ingest store query forward operator; do \
       install -d -o picket -g picket -m 711 /run/picket/$reader || exit 1; done \
  && ln -s /run/picket/operator /var/lib/picket/var
 COPY --from=build /out/usr/ /usr/

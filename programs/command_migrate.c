@@ -19,8 +19,8 @@ static const struct cli_flag migrate_flags[] = {
 
 const struct cli_verb migrate_verbs[] = {
     {"migrate", "", "Bring a database to the shape this build expects.",
-     "Sets the roles' passwords too, where PICKET_INGEST_PASSWORD, PICKET_STORE_PASSWORD, PICKET_QUERY_PASSWORD or\n"
-     "PICKET_ADMIN_PASSWORD are in the environment.",
+     "Sets the roles' passwords too, where PICKET_INGEST_PASSWORD, PICKET_STORE_PASSWORD, PICKET_QUERY_PASSWORD,\n"
+     "PICKET_ADMIN_PASSWORD or PICKET_FORWARD_PASSWORD are in the environment.",
      CLI_FLAGS(migrate_flags), CLI_JSON | CLI_DATA, 0, 0, run_migrate},
 };
 const size_t migrate_verb_count = sizeof migrate_verbs / sizeof migrate_verbs[0];

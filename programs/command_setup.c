@@ -27,6 +27,7 @@
  *   ingest/      pgpass, master.key, server.pem and .key  picketd ingest
  *   store/       pgpass                                   picketd store: it meets strangers' bytes, and knows least
  *   query/       as ingest, with a line for picket_admin  picketd query
+ *   forward/     pgpass                                   picketd forward
  *   operator/    ca.pem, operator.json                    `picket` as the operator, with --data
  *
  * What is there is kept: both verbs may run at every start. */
@@ -88,6 +89,7 @@ static const struct login logins[] = {
     {"store", "picket_store", "PICKET_STORE_PASSWORD"},
     {"query", "picket_query", "PICKET_QUERY_PASSWORD"},
     {"query", "picket_admin", "PICKET_ADMIN_PASSWORD"},
+    {"forward", "picket_forward", "PICKET_FORWARD_PASSWORD"},
 };
 #define LOGINS (sizeof logins / sizeof logins[0])
 
@@ -159,7 +161,7 @@ static enum status folder_read(const struct cli *cli, char out[DATA_PATH_SIZE], 
 
 static enum status folders_make(const char *folder, struct problem *why)
 {
-    static const char *const names[] = {"", "authority", "postgres", "ingest", "store", "query", "operator"};
+    static const char *const names[] = {"", "authority", "postgres", "ingest", "store", "query", "forward", "operator"};
     char path[DATA_PATH_SIZE];
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -89,6 +89,7 @@ enum status migrate_passwords(const char *conninfo, size_t *set, struct problem 
         {"picket_store", "PICKET_STORE_PASSWORD"},
         {"picket_query", "PICKET_QUERY_PASSWORD"},
         {"picket_admin", "PICKET_ADMIN_PASSWORD"},
+        {"picket_forward", "PICKET_FORWARD_PASSWORD"},
     };
     PGconn *connection = NULL;
     enum status status = STATUS_OK;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "forward/forward.h"
 #include "ingest/ingest.h"
 #include "query/query.h"
 #include "runtime/bus.h"
@@ -19,10 +20,10 @@
 #define BUS_PAUSE_MS 2000
 #define DRAIN_MS 30000 /* what was accepted gets this long to reach the bus */
 #define SETTINGS_BYTES_MAX (1024 * 1024)
-#define GROUPS_MAX 5
+#define GROUPS_MAX 6
 
 enum exit_code { EXIT_DONE = 0, EXIT_FAULT = 1, EXIT_SETTINGS = 2 };
-enum role { ROLE_INGEST = 1, ROLE_STORE = 2, ROLE_QUERY = 4, ROLE_ALL = 7 };
+enum role { ROLE_INGEST = 1, ROLE_STORE = 2, ROLE_QUERY = 4, ROLE_FORWARD = 8, ROLE_ALL = 15 };
 
 struct program_settings {
     const char *log_level;
@@ -37,6 +38,7 @@ struct program {
     struct ingest_settings ingest_settings;
     struct store_settings store_settings;
     struct query_settings query_settings;
+    struct forward_settings forward_settings;
     struct settings_group groups[GROUPS_MAX];
     size_t group_count;
     struct http_server *ops;
@@ -44,6 +46,7 @@ struct program {
     struct store *store;
     struct ingest *ingest;
     struct query *query;
+    struct forward *forward;
 };
 
 struct wishes {
@@ -148,7 +151,7 @@ static bool role_read(const char *word, unsigned *out)
     static const struct {
         const char *name;
         enum role role;
-    } roles[] = {{"ingest", ROLE_INGEST}, {"store", ROLE_STORE}, {"query", ROLE_QUERY}};
+    } roles[] = {{"ingest", ROLE_INGEST}, {"store", ROLE_STORE}, {"query", ROLE_QUERY}, {"forward", ROLE_FORWARD}};
 
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
         if (strcmp(word, roles[i].name) == 0) {
@@ -163,7 +166,7 @@ static void usage_print(FILE *to)
 {
     fprintf(to,
             "Usage: picketd [ROLE] [--settings FILE] [--print-settings | --print-settings=markdown] [--version]\n"
-            "Runs the role ingest, store or query; without one, all of them in this process.\n"
+            "Runs the role ingest, store, query or forward; without one, all of them in this process.\n"
             "Settings come from the file (YAML, `name: value`), then from the environment (PICKET_<NAME>).\n"
             "\n"
             "  --settings FILE             Settings file.\n"
@@ -183,7 +186,7 @@ static void groups_fill(struct program *program)
 
     groups[count++] = (struct settings_group){"program", program_table, sizeof program_table / sizeof program_table[0],
                                               &program->settings};
-    if (program->roles & (ROLE_INGEST | ROLE_STORE))
+    if (program->roles & (ROLE_INGEST | ROLE_STORE | ROLE_FORWARD))
         groups[count++] =
             (struct settings_group){"bus", bus_settings_table, bus_settings_count, &program->bus_settings};
     if (program->roles & ROLE_INGEST)
@@ -195,6 +198,8 @@ static void groups_fill(struct program *program)
     if (program->roles & ROLE_QUERY)
         groups[count++] =
             (struct settings_group){"query", query_settings_table, query_settings_count, &program->query_settings};
+    if (program->roles & ROLE_FORWARD)
+        groups[count++] = (struct settings_group){"forward", forward_settings_table, forward_settings_count, &program->forward_settings};
     program->group_count = count;
 }
 
@@ -231,9 +236,9 @@ static enum exit_code program_run(struct program *program)
     struct problem why;
 
     process_catch_stop();
-    log_info("program.start", "version=%s pid=%ld roles=%s%s%s", PICKET_VERSION, (long)getpid(),
+    log_info("program.start", "version=%s pid=%ld roles=%s%s%s%s", PICKET_VERSION, (long)getpid(),
              program->roles & ROLE_INGEST ? "i" : "", program->roles & ROLE_STORE ? "s" : "",
-             program->roles & ROLE_QUERY ? "q" : "");
+             program->roles & ROLE_QUERY ? "q" : "", program->roles & ROLE_FORWARD ? "f" : "");
     enum status status = program_open(program, &why);
     if (status == STATUS_OK) {
         log_info("program.open", "version=%s", PICKET_VERSION);
@@ -250,12 +255,19 @@ static enum exit_code program_run(struct program *program)
     return status == STATUS_REJECT ? EXIT_SETTINGS : EXIT_FAULT;
 }
 
+static bool has_kafka(const struct program *program)
+{
+    return strcmp(program->bus_settings.bus, "kafka") == 0;
+}
+
 /* The probes' port comes first, so that whoever waits for /readyz sees what is missing. */
 static enum status program_open(struct program *program, struct problem *why)
 {
     bool split = program->roles != ROLE_ALL && program->roles != ROLE_QUERY;
 
-    if (split && strcmp(program->bus_settings.bus, "direct") == 0)
+    if (program->roles == ROLE_FORWARD && (!has_kafka(program) || !*program->forward_settings.alerts_topic))
+        return problem_set(why, STATUS_REJECT, "forward sends alerts to Kafka: set bus: kafka, kafka_brokers and alerts_topic");
+    if (split && !has_kafka(program))
         return problem_set(why, STATUS_REJECT,
                            "bus: direct joins ingest and store inside one process: run picketd without a role, or set "
                            "bus: kafka");
@@ -302,6 +314,8 @@ static enum status roles_open(struct program *program, struct problem *why)
         status = ingest_open(&program->ingest_settings, program->bus, &program->ingest, why);
     if (!status && (program->roles & ROLE_QUERY))
         status = query_open(&program->query_settings, &program->query, why);
+    if (!status && (program->roles & ROLE_FORWARD) && has_kafka(program) && *program->forward_settings.alerts_topic)
+        status = forward_open(&program->forward_settings, &program->bus_settings, &program->forward, why);
     return status;
 }
 
@@ -316,6 +330,7 @@ static void program_close(struct program *program)
         ingest_close(program->ingest);
     if (program->store)
         store_close(program->store);
+    forward_close(program->forward);
     if (program->bus)
         bus_close(program->bus);
     if (program->query)

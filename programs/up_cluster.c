@@ -225,7 +225,7 @@ static int remove_entry(const char *path, const struct stat *facts, int kind, st
 /* Written at each start, so that another machine, user or release of Picket finds what it needs. */
 static enum status config_write(struct up *up, struct problem *why)
 {
-    static const char *const roles[] = {"postgres",     "picket_ingest", "picket_store", "picket_query", "picket_admin"};
+    static const char *const roles[] = {"postgres", "picket_ingest", "picket_store", "picket_query", "picket_admin", "picket_forward"};
     struct buf content;
 
     buf_init(&content, CONFIG_BYTES_MAX);

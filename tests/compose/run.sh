@@ -119,7 +119,7 @@ make_kafka() {
 container() { compose ps -aq "$1"; }
 state() { docker inspect -f "$2" "$(container "$1")"; }
 healthy() { [ "$(state "$1" '{{.State.Health.Status}}')" = healthy ]; }
-all_healthy() { for s in postgres kafka ingest store query; do healthy $s || return 1; done; }
+all_healthy() { for s in postgres kafka ingest store query forward; do healthy $s || return 1; done; }
 picket() { compose exec -T query picket "$@"; }
 main_pid() { state "$1" '{{.State.Pid}}'; }
 starts() { state "$1" '{{.RestartCount}}'; }
@@ -187,18 +187,18 @@ until_true 180 "every service is healthy" all_healthy
 [ "$(state secrets '{{.State.ExitCode}}') $(state migrate '{{.State.ExitCode}}')" = "0 0" ] || fail "a one-shot failed"
 say "all five services are healthy, both one-shots ended well"
 
-for service in secrets migrate postgres kafka ingest store query; do
+for service in secrets migrate postgres kafka ingest store query forward; do
     case $(state $service '{{.Config.User}}') in
     "" | 0* | root*) fail "$service runs as root" ;;
     esac
     [ $service = kafka ] || [ "$(state $service '{{.HostConfig.ReadonlyRootfs}}')" = true ] ||
         fail "$service may write to its root"
 done
-for service in postgres kafka ingest store query; do
+for service in postgres kafka ingest store query forward; do
     grep -q '^CapEff:[[:space:]]*0*$' "/proc/$(main_pid $service)/status" || fail "$service has a capability"
     published=$(docker port "$(container $service)" | cut -d' ' -f1 | sort -u | tr '\n' ' ')
     case "$service $published" in
-    "ingest 8443/tcp 8883/tcp " | "query 8440/tcp " | "store " | "postgres " | "kafka ") ;;
+    "ingest 8443/tcp 8883/tcp " | "query 8440/tcp " | "store " | "forward " | "postgres " | "kafka ") ;;
     *) fail "$service publishes $published" ;;
     esac
 done

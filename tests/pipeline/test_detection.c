@@ -29,6 +29,9 @@ static void setup(void)
     draws = crashes_seed();
     base_us = clock_utc_us() / 1000000 * 1000000 - INT64_C(600000000);
     pipeline_open(BUS_KAFKA);
+    pipeline_sql("INSERT INTO picket.rule (workspace_id, rule_id, kind, enabled, source) VALUES (1, 'failed', 'sigma', true, E'title: failed\\nid: failed\\nlogsource:"
+                 " {product: picket, category: login}\\ndetection:\\n  s: {Result: Fail}\\n  condition: s\\n'), (1, 'spread', 'sigma', true, E'title: spread\\nid: spread\\ncorrelation:\\n"
+                 "  type: event_count\\n  rules: [failed]\\n  group-by: [RemoteAddress]\\n  timespan: 5m\\n  condition: {gte: 30}\\n')");
     ingest = pipeline_start("ingest", NULL);
     for (size_t i = 0; i < STORES; i++)
         stores[i] = pipeline_start("store", NULL);
@@ -87,10 +90,11 @@ static void message_post(unsigned device, unsigned number)
     program_reply_done(&reply);
 }
 
-/* All that may not differ: not the ids, which are random. */
+/* All that may not differ: not the ids, which are random. Of correlations over devices, which groups there are: how often one is full depends on when
+ * its store came to it. */
 static const char *alerts(void)
 {
-    return pipeline_text("SELECT coalesce(string_agg(concat_ws(' ', device_id, rule_id, cause, severity, repeat_count, hit_count, first_seen_at, last_seen_at, reasons, entities,"
+    return pipeline_text("SELECT coalesce((SELECT string_agg(concat_ws(' ', rule_id, cause), E'\\n' ORDER BY cause) FROM picket.alert WHERE rule_id = 'spread'), '') || coalesce(string_agg(concat_ws(' ', device_id, rule_id, cause, severity, repeat_count, hit_count, first_seen_at, last_seen_at, reasons, entities,"
                          " (SELECT string_agg(e.event_id::text, ',' ORDER BY e.event_id) FROM picket.alert_event e WHERE e.alert_id = a.alert_id)), E'\\n'"
                          " ORDER BY device_id, rule_id, cause), '') FROM picket.alert a WHERE device_id <> ''");
 }
@@ -115,6 +119,8 @@ START_TEST(kills_in_the_middle_of_windows_leave_the_alerts_of_an_undisturbed_run
             store_crash();
     }
     pipeline_wait_drained(DRAIN_MS);
+    pipeline_wait_number(0, DRAIN_MS, "SELECT count(*) FROM picket.correlation_hit WHERE NOT judged");
+    ck_assert_int_eq(pipeline_number("SELECT count(*) FROM picket.alert WHERE rule_id = 'spread'"), 3); /* three addresses try all devices */
     char *disturbed = strdup(alerts());
     ck_assert_int_ge(pipeline_number("SELECT count(DISTINCT rule_id) FROM picket.alert"), 6);
     ck_assert_int_ge(pipeline_number("SELECT count(*) FROM picket.alert"), 5 * DEVICES);
@@ -122,10 +128,11 @@ START_TEST(kills_in_the_middle_of_windows_leave_the_alerts_of_an_undisturbed_run
         pipeline_stop(stores[i]);
     /* The same records again, from the beginning, into what knows nothing of them. */
     pipeline_sql("TRUNCATE picket.raw_event, picket.message, picket.dead_letter, picket.bus_offset, picket.device_activity, picket.ledger, picket.alert, picket.alert_event,"
-                 " picket.alert_comment, picket.detect_state, picket.observable, picket.event_hour, picket.incident, picket.incident_mark");
+                 " picket.alert_comment, picket.detect_state, picket.observable, picket.event_hour, picket.incident, picket.incident_mark, picket.correlation_hit, picket.address_try");
     for (size_t i = 0; i < STORES; i++)
         stores[i] = pipeline_start("store", NULL);
     pipeline_wait_drained(DRAIN_MS);
+    pipeline_wait_number(0, DRAIN_MS, "SELECT count(*) FROM picket.correlation_hit WHERE NOT judged");
     ck_assert_str_eq(alerts(), disturbed);
     free(disturbed);
 }

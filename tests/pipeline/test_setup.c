@@ -114,6 +114,7 @@ START_TEST(each_reader_has_its_own_secrets_and_no_others)
                      "644 authority/certificates/ca.pem\n"
                      "600 authority/certificates/server.key\n"
                      "644 authority/certificates/server.pem\n"
+                     "600 forward/pgpass\n"
                      "600 ingest/master.key\n"
                      "600 ingest/pgpass\n"
                      "600 ingest/server.key\n"
@@ -126,9 +127,9 @@ START_TEST(each_reader_has_its_own_secrets_and_no_others)
                      "644 query/server.pem\n"
                      "600 store/pgpass\n");
     ck_assert_str_eq(told("cat $1/*/pgpass | cut -d: -f1-4"),
-                     "*:*:*:picket_ingest\n*:*:*:picket_query\n*:*:*:picket_admin\n*:*:*:picket_store\n");
+                     "*:*:*:picket_forward\n*:*:*:picket_ingest\n*:*:*:picket_query\n*:*:*:picket_admin\n*:*:*:picket_store\n");
     ck_assert_str_eq(
-        told("(cut -d: -f5 $1/*/pgpass; cat $1/postgres/password; echo) | grep -cE '^[0-9a-f]{48}$'"), "5\n");
+        told("(cut -d: -f5 $1/*/pgpass; cat $1/postgres/password; echo) | grep -cE '^[0-9a-f]{48}$'"), "6\n");
     ck_assert_str_eq(told("(cut -d: -f5 $1/*/pgpass; cat $1/postgres/password; echo) | sort | uniq -d"), "");
 }
 END_TEST
@@ -194,7 +195,7 @@ static void passwords_demand(void)
     struct problem why;
     char *file = answer(database_conninfo(), "SHOW hba_file");
     buf_init(&hba, OUTPUT_MAX);
-    buf_string(&hba, "local all picket_ingest,picket_store,picket_query,picket_admin scram-sha-256\n");
+    buf_string(&hba, "local all picket_ingest,picket_store,picket_query,picket_admin,picket_forward scram-sha-256\n");
     ck_assert_int_eq(process_read_file(file, OUTPUT_MAX, &hba, &why), STATUS_OK);
     FILE *out = fopen(file, "we"); /* in place, so that it stays its owner's */
     ck_assert_ptr_nonnull(out);
@@ -219,7 +220,8 @@ START_TEST(each_role_is_let_in_by_the_password_in_its_own_folder_only)
     static const char *const logins[][2] = {{"picket_ingest", "ingest/pgpass"},
                                             {"picket_store", "store/pgpass"},
                                             {"picket_query", "query/pgpass"},
-                                            {"picket_admin", "query/pgpass"}};
+                                            {"picket_admin", "query/pgpass"},
+                                            {"picket_forward", "forward/pgpass"}};
     database_make();
     ck_assert_int_eq(secrets(NULL), 0);
     ck_assert_msg(database() == 0, "%s", output.bytes);
@@ -227,7 +229,7 @@ START_TEST(each_role_is_let_in_by_the_password_in_its_own_folder_only)
     int64_t deadline = clock_monotonic_ms() + WAIT_MS;
     while (lets_in("picket_store", "/nonexistent"))
         ck_assert_msg(clock_monotonic_ms() < deadline, "PostgreSQL has not read its pg_hba.conf again");
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof logins / sizeof *logins; i++) {
         ck_assert_msg(lets_in(logins[i][0], path_of(logins[i][1])), "%s", logins[i][0]);
         ck_assert_msg(!lets_in(logins[i][0], path_of(i == 0 ? "store/pgpass" : "ingest/pgpass")), "%s",
                       logins[i][0]);

@@ -397,7 +397,7 @@ static void settings_write(const char *path, const char *role, uint16_t ops_port
 {
     bool all = !role, kafka = pipeline.bus == BUS_KAFKA;
     bool ingest = all || strcmp(role, "ingest") == 0, query = all || strcmp(role, "query") == 0;
-    bool store = all || strcmp(role, "store") == 0;
+    bool bus = all || strcmp(role, "query") != 0; /* who needs one */
     struct buf out;
 
     buf_init(&out, SETTINGS_BYTES_MAX);
@@ -405,9 +405,9 @@ static void settings_write(const char *path, const char *role, uint16_t ops_port
     setting_put(&out, settings, "database: \"%s\"", pipeline.conninfo);
     if (ingest || query)
         setting_put(&out, settings, "master_key_file: %s", pipeline.key_file);
-    if (ingest || store)
+    if (bus)
         setting_put(&out, settings, "bus: %s", kafka ? "kafka" : "direct");
-    if ((ingest || store) && kafka) {
+    if (bus && kafka) {
         setting_put(&out, settings, "kafka_brokers: \"%s\"", broker_bootstrap());
         setting_put(&out, settings, "kafka_topic: %s", pipeline.topic);
         setting_put(&out, settings, "kafka_group: %s", pipeline.topic);
