@@ -152,7 +152,7 @@ static struct sigma_node *item_node(struct parsing *parsing, struct text key, co
                 return refuse(parsing, "null is no keyword");
             item.values[i] = sigma_value_text(parsing->arena, text_of(arena_format(parsing->arena, "*%.*s*", TEXT_ARGS(raw))));
         }
-    if (!sigma_modify(&item))
+    if (!sigma_expand(&item) || !sigma_modify(&item))
         return NULL;
     struct sigma_node **nodes = ARENA_ARRAY(parsing->arena, struct sigma_node *, item.count);
     for (size_t i = 0; i < item.count; i++) {

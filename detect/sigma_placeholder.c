@@ -110,8 +110,22 @@ static bool value_expand(struct expanding *expanding, const char *before, struct
     return true;
 }
 
+static bool expands(const struct sigma_item *item)
+{
+    struct text rest = item->modifiers, modifier;
+
+    while (rest.bytes && rest.count) {
+        rest = text_cut(rest, '|', &modifier);
+        if (text_equal(modifier, TEXT("expand")))
+            return true;
+    }
+    return false;
+}
+
 bool sigma_expand(struct sigma_item *item)
 {
+    if (!expands(item))
+        return true;
     struct expanding expanding = {item, ARENA_ARRAY(item->arena, struct sigma_value, EXPANDED_MAX), 0};
 
     for (size_t i = 0; i < item->count; i++) {

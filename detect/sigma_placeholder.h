@@ -16,7 +16,8 @@ struct sigma_placeholder {
 /* NULL is no map, and gives none. False: `reason` (SIGMA_REASON_SIZE bytes) says what is wrong. */
 bool sigma_placeholders_read(yaml_document_t *document, const yaml_node_t *mapping, struct arena *arena, const struct sigma_placeholder **out, char *reason);
 
-/* Puts each value of a placeholder in its place: a value becomes as many as there are combinations. `\%` is no placeholder's beginning. */
+/* Where the modifiers say so, puts each value of a placeholder in its place: a value becomes as many as there are combinations. `\%` is no placeholder's beginning.
+ * Before sigma_modify(). */
 bool sigma_expand(struct sigma_item *item);
 
 #endif

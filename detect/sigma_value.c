@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "detect/sigma_placeholder.h"
 #include "runtime/buf.h"
 
 #define VALUE_BYTES_MAX 65536
@@ -318,22 +317,14 @@ static bool modify(struct sigma_item *item, struct text modifier)
         return true;
     }
     if (text_equal(modifier, TEXT("expand")))
-        return true; /* it was the first */
+        return true; /* sigma_expand() was before all others */
     return refuse(item, "there is no modifier %.*s", TEXT_ARGS(modifier));
 }
 
 bool sigma_modify(struct sigma_item *item)
 {
     struct text rest = item->modifiers, modifier;
-    bool expands = false;
 
-    while (rest.bytes && rest.count) {
-        rest = text_cut(rest, '|', &modifier);
-        expands = expands || text_equal(modifier, TEXT("expand"));
-    }
-    if (expands && !sigma_expand(item))
-        return false;
-    rest = item->modifiers;
     while (rest.bytes && rest.count) {
         rest = text_cut(rest, '|', &modifier);
         if (!modify(item, modifier))
