@@ -138,7 +138,7 @@ $(BUILD)/%.o: %.c Makefile
 $(BUILD)/detect/sigma_mapping.o: detect/sigma_mapping.yml
 
 # The agent without its Linux parts, with the flags firmware has; the debug build's assertions stay in.
-CORE := $(addprefix agent/,agent.c event_queue.c sequence.c stamp.c) $(wildcard wire/*.c)
+CORE := $(addprefix agent/,agent.c aggregate.c event_queue.c sequence.c settings.c stamp.c twin.c) $(wildcard wire/*.c)
 $(BUILD)/core/%.o: %.c Makefile
 	@mkdir -p $(@D) && echo "  CC $< (core)"
 	@$(CC) -std=c99 -Os -ffreestanding -fno-stack-protector -U_FORTIFY_SOURCE -I. $(WARN) -Wpedantic -MMD -MP -c -o $@ $<
@@ -179,7 +179,7 @@ $(BUILD)/bench/bench_kql: $(BUILD)/programs/kql_files.o
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(SUPPORT) $(call present,$(USES_server))
 	@echo "  LD $@"
 	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
-build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o $(FUZZ_SUPPORT) $(call present,$(USES_server))
+build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o $(FUZZ_SUPPORT) $(call present,agent $(USES_server))
 	@echo "  LD $@"
 	@$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SERVER_LIBS)
 

@@ -15,22 +15,25 @@
 static uint32_t next_work_ms(const struct picket_agent *agent);
 static void load_numbering(struct picket_agent *agent);
 static void save_numbering(struct picket_agent *agent);
+static struct picket_lane *lane_of(struct picket_agent *agent, enum picket_priority priority);
 static size_t write_event(struct picket_agent *agent, const struct picket_event *event, char *out, size_t size);
 static size_t event_max(const struct picket_agent *agent);
-static bool queue_due(const struct picket_agent *agent, int64_t now_ms);
+static bool queue_due(const struct picket_agent *agent, const struct picket_lane *lane, int64_t now_ms);
+static bool has_to_tell(const struct picket_lane *lane);
+static bool anything_due(const struct picket_agent *agent, int64_t now_ms);
 static bool anything_kept(const struct picket_agent *agent);
-static void keep_queue(struct picket_agent *agent);
-static bool keep_message(struct picket_agent *agent, const struct picket_message *message);
+static void keep_queue(struct picket_agent *agent, struct picket_lane *lane);
+static bool keep_message(struct picket_agent *agent, struct picket_lane *lane, const struct picket_message *message);
 static bool evict_oldest(struct picket_agent *agent, const char *reason);
 static bool send_kept(struct picket_agent *agent);
-static void send_queue(struct picket_agent *agent);
+static bool send_queue(struct picket_agent *agent, struct picket_lane *lane);
 static enum picket_send_status send_message(struct picket_agent *agent, const struct picket_message *message,
                                             struct picket_send_answer *answer);
 static void back_off(struct picket_agent *agent, uint32_t retry_after_s);
-static uint32_t choose_events(const struct picket_agent *agent, uint64_t *first);
-static void build_message(struct picket_agent *agent, struct picket_message *out);
-static void settle_message(struct picket_agent *agent, const struct picket_message *message);
-static bool message_range(const struct picket_agent *agent, const struct picket_message *message, uint64_t *first,
+static uint32_t choose_events(const struct picket_agent *agent, const struct picket_lane *lane, uint64_t *first);
+static void build_message(struct picket_agent *agent, struct picket_lane *lane, struct picket_message *out);
+static void settle_message(struct picket_lane *lane, const struct picket_message *message);
+static bool message_range(const struct picket_lane *lane, const struct picket_message *message, uint64_t *first,
                           uint64_t *last);
 static void drop_message(struct picket_agent *agent, const struct picket_message *message, const char *reason);
 static void print_refusal(unsigned code, char out[PICKET_SEQUENCE_REASON_SIZE]);
@@ -48,7 +51,11 @@ void picket_agent_init(struct picket_agent *agent, const struct picket_port *por
     agent->settings = *settings;
     agent->message = memory->message;
     agent->message_size = memory->message_size;
-    picket_queue_init(&agent->queue, memory->queue, memory->queue_size);
+    assert(memory->queues[PICKET_HIGH].size);
+    for (unsigned i = 0; i < PICKET_PRIORITIES; i++) {
+        if (memory->queues[i].size)
+            picket_queue_init(&agent->lanes[i].queue, memory->queues[i].bytes, memory->queues[i].size);
+    }
     load_numbering(agent);
     agent->retry_at_ms = port->monotonic_ms(port->context);
 }
@@ -56,29 +63,46 @@ void picket_agent_init(struct picket_agent *agent, const struct picket_port *por
 bool picket_agent_observe(struct picket_agent *agent, const struct picket_event *event)
 {
     const struct picket_port *port = agent->port;
+    struct picket_lane *lane = lane_of(agent, event->priority);
     size_t room, count = 0;
-    char *text = picket_queue_room(&agent->queue, &room);
+    char *text = picket_queue_room(&lane->queue, &room);
 
     if (text)
         count = write_event(agent, event, text, room);
     if (!count) {
-        keep_queue(agent);
-        text = picket_queue_room(&agent->queue, &room);
+        keep_queue(agent, lane);
+        text = picket_queue_room(&lane->queue, &room);
         count = text ? write_event(agent, event, text, room) : 0;
     }
     agent->counts.observed++;
-    uint64_t number = agent->sequence.next++;
-    agent->sequence.changed = true;
-    bool too_large = count ? count > event_max(agent) : agent->queue.used == 0;
+    uint64_t number = lane->sequence.next++;
+    lane->sequence.changed = true;
+    bool too_large = count ? count > event_max(agent) : lane->queue.used == 0;
     if (!count || too_large) {
-        picket_sequence_drop(&agent->sequence, number, number, too_large ? "too-large" : "queue-full");
+        picket_sequence_drop(&lane->sequence, number, number, too_large ? "too-large" : "queue-full");
         agent->counts.dropped++;
         return false;
     }
-    if (!agent->queue.used)
-        agent->due_at_ms = port->monotonic_ms(port->context) + agent->settings.send_interval_ms;
-    picket_queue_add(&agent->queue, number, count);
+    if (!lane->queue.used)
+        lane->due_at_ms = port->monotonic_ms(port->context) + agent->settings.interval_ms[event->priority];
+    picket_queue_add(&lane->queue, number, count);
     return true;
+}
+
+void picket_agent_configure(struct picket_agent *agent, const struct picket_agent_settings *settings)
+{
+    memcpy(agent->settings.interval_ms, settings->interval_ms, sizeof settings->interval_ms);
+    for (unsigned i = 0; i < PICKET_PRIORITIES; i++)
+        agent->lanes[i].due_at_ms = agent->port->monotonic_ms(agent->port->context);
+}
+
+bool picket_agent_waiting(const struct picket_agent *agent)
+{
+    for (unsigned i = 0; i < PICKET_PRIORITIES; i++) {
+        if (agent->lanes[i].queue.used)
+            return true;
+    }
+    return false;
 }
 
 uint32_t picket_agent_tick(struct picket_agent *agent)
@@ -87,10 +111,15 @@ uint32_t picket_agent_tick(struct picket_agent *agent)
     int64_t now = port->monotonic_ms(port->context);
 
     save_numbering(agent);
-    if (queue_due(agent, now) && (now < agent->retry_at_ms || anything_kept(agent)))
-        keep_queue(agent);
-    if (now >= agent->retry_at_ms && send_kept(agent) && !anything_kept(agent) && queue_due(agent, now))
-        send_queue(agent);
+    for (unsigned i = 0; i < PICKET_PRIORITIES; i++) {
+        if (queue_due(agent, &agent->lanes[i], now) && (now < agent->retry_at_ms || anything_kept(agent)))
+            keep_queue(agent, &agent->lanes[i]);
+    }
+    if (now >= agent->retry_at_ms && send_kept(agent) && !anything_kept(agent)) {
+        bool fine = true;
+        for (unsigned i = 0; fine && i < PICKET_PRIORITIES; i++)
+            fine = !(queue_due(agent, &agent->lanes[i], now) || has_to_tell(&agent->lanes[i])) || send_queue(agent, &agent->lanes[i]);
+    }
     save_numbering(agent);
 
     return next_work_ms(agent);
@@ -102,20 +131,24 @@ bool picket_agent_flush(struct picket_agent *agent)
 
     agent->retry_at_ms = port->monotonic_ms(port->context);
     agent->failures = 0;
-    while ((agent->queue.used || anything_kept(agent)) && !agent->failures) {
-        agent->due_at_ms = agent->retry_at_ms;
+    while ((picket_agent_waiting(agent) || anything_kept(agent)) && !agent->failures) {
+        for (unsigned i = 0; i < PICKET_PRIORITIES; i++)
+            agent->lanes[i].due_at_ms = agent->retry_at_ms;
         picket_agent_tick(agent);
     }
     save_numbering(agent);
-    return !agent->queue.used && !anything_kept(agent);
+    return !picket_agent_waiting(agent) && !anything_kept(agent);
 }
 
 void picket_agent_done(struct picket_agent *agent)
 {
     save_numbering(agent);
-    keep_queue(agent);
-    if (!agent->queue.used)
-        picket_sequence_settle(&agent->sequence, agent->sequence.next - 1);
+    for (unsigned i = 0; i < PICKET_PRIORITIES; i++) {
+        struct picket_lane *lane = &agent->lanes[i];
+        keep_queue(agent, lane);
+        if (lane->queue.size && !lane->queue.used)
+            picket_sequence_settle(&lane->sequence, lane->sequence.next - 1);
+    }
     save_numbering(agent);
 }
 
@@ -125,47 +158,71 @@ static uint32_t next_work_ms(const struct picket_agent *agent)
     const struct picket_port *port = agent->port;
     int64_t now = port->monotonic_ms(port->context), at = INT64_MAX;
 
-    if (anything_kept(agent) || queue_due(agent, now))
+    if (anything_kept(agent) || anything_due(agent, now))
         at = agent->retry_at_ms;
-    if (agent->queue.used && !queue_due(agent, now) && agent->due_at_ms < at)
-        at = agent->due_at_ms;
+    for (unsigned i = 0; i < PICKET_PRIORITIES; i++) {
+        const struct picket_lane *lane = &agent->lanes[i];
+        if (has_to_tell(lane) && agent->retry_at_ms < at)
+            at = agent->retry_at_ms;
+        if (lane->queue.used && !queue_due(agent, lane, now) && lane->due_at_ms < at)
+            at = lane->due_at_ms;
+    }
     if (at == INT64_MAX)
         return UINT32_MAX;
     return at <= now ? 0 : at - now >= UINT32_MAX ? UINT32_MAX - 1 : (uint32_t)(at - now);
 }
 
+static struct picket_lane *lane_of(struct picket_agent *agent, enum picket_priority priority)
+{
+    unsigned at = priority;
+
+    while (!agent->lanes[at].queue.size)
+        at--;
+    return &agent->lanes[at];
+}
+
+/* All streams bear the id of the first one. */
 static void load_numbering(struct picket_agent *agent)
 {
     const struct picket_port *port = agent->port;
     struct picket_message newest;
     uint64_t first, last;
+    bool kept = port->newest && port->newest(port->context, &newest) != PICKET_KEPT_NONE;
 
     assert(agent->message_size >= PICKET_SEQUENCE_STATE_MAX);
 
-    size_t count = port->load ? port->load(port->context, agent->message, PICKET_SEQUENCE_STATE_MAX) : 0;
-    if (!count || !picket_sequence_read(&agent->sequence, agent->message, count)) {
-        picket_sequence_begin(&agent->sequence, port);
-        return;
+    for (unsigned i = 0; i < PICKET_PRIORITIES; i++) {
+        struct picket_sequence *sequence = &agent->lanes[i].sequence;
+        size_t count = port->load ? port->load(port->context, i, agent->message, PICKET_SEQUENCE_STATE_MAX) : 0;
+        if (!agent->lanes[i].queue.size)
+            continue;
+        if (!count || !picket_sequence_read(sequence, agent->message, count) || sequence->stream != i) {
+            picket_sequence_begin(sequence, port, (uint8_t)i);
+        } else {
+            /* A message may have been kept just before the power went, and the numbering not yet told so. */
+            if (kept && message_range(&agent->lanes[i], &newest, &first, &last))
+                picket_sequence_settle(sequence, last);
+            picket_sequence_restart(sequence);
+        }
+        memcpy(sequence->agent_id, agent->lanes[PICKET_HIGH].sequence.agent_id, sizeof sequence->agent_id);
     }
-    /* A message may have been kept just before the power went, and the numbering not yet told so. */
-    if (port->newest && port->newest(port->context, &newest) != PICKET_KEPT_NONE &&
-        message_range(agent, &newest, &first, &last))
-        picket_sequence_settle(&agent->sequence, last);
-    picket_sequence_restart(&agent->sequence);
 }
 
 static void save_numbering(struct picket_agent *agent)
 {
     char state[PICKET_SEQUENCE_STATE_MAX];
 
-    if (!agent->sequence.changed || !agent->port->save)
-        return;
-    size_t count = picket_sequence_write(&agent->sequence, state, sizeof state);
-    assert(count && "PICKET_SEQUENCE_STATE_MAX holds the longest state");
-    if (agent->port->save(agent->port->context, state, count))
-        agent->sequence.changed = false;
-    else
-        agent->counts.saves_failed++;
+    for (unsigned i = 0; agent->port->save && i < PICKET_PRIORITIES; i++) {
+        struct picket_sequence *sequence = &agent->lanes[i].sequence;
+        if (!sequence->changed)
+            continue;
+        size_t count = picket_sequence_write(sequence, state, sizeof state);
+        assert(count && "PICKET_SEQUENCE_STATE_MAX holds the longest state");
+        if (agent->port->save(agent->port->context, i, state, count))
+            sequence->changed = false;
+        else
+            agent->counts.saves_failed++;
+    }
 }
 
 /* 0 when it does not fit. */
@@ -175,9 +232,10 @@ static size_t write_event(struct picket_agent *agent, const struct picket_event 
     struct picket_json_writer writer;
     char id[PICKET_GUID_SIZE], local[PICKET_TIME_SIZE], utc[PICKET_TIME_SIZE];
     int64_t utc_ms = event->utc_ms ? event->utc_ms : port->utc_ms(port->context);
-    bool periodic = event->category == PICKET_EVENT_PERIODIC, empty = event->payload_count <= 2;
+    static const char *const categories[] = {"Triggered", "Periodic", "Aggregated"};
+    bool empty = event->payload_count <= 2;
 
-    assert(event->payload_count >= 2 && (periodic || !empty));
+    assert(event->payload_count >= 2 && (event->category == PICKET_EVENT_PERIODIC || !empty));
 
     picket_guid_make(port, id);
     picket_time_print_local(utc_ms, port->utc_offset_s(port->context, utc_ms / 1000), local);
@@ -185,9 +243,9 @@ static size_t write_event(struct picket_agent *agent, const struct picket_event 
     picket_json_write_init(&writer, out, size);
     picket_json_open_object(&writer);
     picket_json_write_name(&writer, "Category");
-    picket_json_write_terminated(&writer, periodic ? "Periodic" : "Triggered");
+    picket_json_write_terminated(&writer, categories[event->category]);
     picket_json_write_name(&writer, "EventType");
-    picket_json_write_terminated(&writer, "Security");
+    picket_json_write_terminated(&writer, event->operational ? "Operational" : "Security");
     picket_json_write_name(&writer, "Name");
     picket_json_write_terminated(&writer, event->name);
     picket_json_write_name(&writer, "PayloadSchemaVersion");
@@ -213,9 +271,24 @@ static size_t event_max(const struct picket_agent *agent)
 }
 
 /* A message that would be full does not wait for its time. */
-static bool queue_due(const struct picket_agent *agent, int64_t now_ms)
+static bool queue_due(const struct picket_agent *agent, const struct picket_lane *lane, int64_t now_ms)
 {
-    return agent->queue.used && (now_ms >= agent->due_at_ms || agent->queue.used + ENVELOPE_MAX >= agent->message_size);
+    return lane->queue.used && (now_ms >= lane->due_at_ms || lane->queue.used + ENVELOPE_MAX >= agent->message_size);
+}
+
+/* Its list of losses is half full: past its end a loss has no reason, so its events do not wait for their time. */
+static bool has_to_tell(const struct picket_lane *lane)
+{
+    return lane->queue.used && lane->sequence.dropped_count >= PICKET_SEQUENCE_DROPPED_MAX / 2;
+}
+
+static bool anything_due(const struct picket_agent *agent, int64_t now_ms)
+{
+    for (unsigned i = 0; i < PICKET_PRIORITIES; i++) {
+        if (queue_due(agent, &agent->lanes[i], now_ms))
+            return true;
+    }
+    return false;
 }
 
 static bool anything_kept(const struct picket_agent *agent)
@@ -227,22 +300,22 @@ static bool anything_kept(const struct picket_agent *agent)
 }
 
 /* Moves the queue into messages that wait for the server, as far as they can be kept. */
-static void keep_queue(struct picket_agent *agent)
+static void keep_queue(struct picket_agent *agent, struct picket_lane *lane)
 {
     struct picket_message message;
 
-    while (agent->port->keep && agent->queue.used) {
+    while (agent->port->keep && lane->queue.used) {
         save_numbering(agent); /* no number leaves memory before it is known to be given */
-        build_message(agent, &message);
-        if (!agent->pending)
-            agent->sequence.carried = 0; /* never tried, it need not come out the same: losses may still join up */
-        if (!keep_message(agent, &message))
+        build_message(agent, lane, &message);
+        if (!lane->pending)
+            lane->sequence.carried = 0; /* never tried, it need not come out the same: losses may still join up */
+        if (!keep_message(agent, lane, &message))
             return;
     }
 }
 
 /* Keeps a message that was made of the queue, at the cost of the oldest when there is no room. */
-static bool keep_message(struct picket_agent *agent, const struct picket_message *message)
+static bool keep_message(struct picket_agent *agent, struct picket_lane *lane, const struct picket_message *message)
 {
     const struct picket_port *port = agent->port;
     enum picket_keep_status status = port->keep(port->context, message);
@@ -252,7 +325,7 @@ static bool keep_message(struct picket_agent *agent, const struct picket_message
     if (status != PICKET_KEEP_DONE)
         return false;
     agent->counts.kept += message->count;
-    settle_message(agent, message);
+    settle_message(lane, message);
     save_numbering(agent);
     return true;
 }
@@ -300,32 +373,34 @@ static bool send_kept(struct picket_agent *agent)
     return true;
 }
 
-static void send_queue(struct picket_agent *agent)
+/* False when the server did not take one. */
+static bool send_queue(struct picket_agent *agent, struct picket_lane *lane)
 {
     struct picket_message message;
     struct picket_send_answer answer;
 
-    for (int i = 0; agent->queue.used && i < PICKET_AGENT_BURST; i++) {
-        build_message(agent, &message);
+    for (int i = 0; lane->queue.used && i < PICKET_AGENT_BURST; i++) {
+        build_message(agent, lane, &message);
         switch (send_message(agent, &message, &answer)) {
         case PICKET_SEND_DONE:
-            picket_sequence_told(&agent->sequence);
-            settle_message(agent, &message);
+            picket_sequence_told(&lane->sequence);
+            settle_message(lane, &message);
             break;
         case PICKET_SEND_REFUSED: {
             char reason[PICKET_SEQUENCE_REASON_SIZE];
             print_refusal(answer.code, reason);
             drop_message(agent, &message, reason);
-            settle_message(agent, &message);
+            settle_message(lane, &message);
             break;
         }
         case PICKET_SEND_LATER:
-            agent->pending = message.count;
+            lane->pending = message.count;
             if (agent->port->keep)
-                (void)keep_message(agent, &message);
-            return;
+                (void)keep_message(agent, lane, &message);
+            return false;
         }
     }
+    return true;
 }
 
 static enum picket_send_status send_message(struct picket_agent *agent, const struct picket_message *message,
@@ -365,16 +440,16 @@ static void back_off(struct picket_agent *agent, uint32_t retry_after_s)
 
 /* How many of the queued events make the next message: consecutive numbers, and as many as fit. One that was tried
  * already keeps its events, so that the server can tell that it is the same. */
-static uint32_t choose_events(const struct picket_agent *agent, uint64_t *first)
+static uint32_t choose_events(const struct picket_agent *agent, const struct picket_lane *lane, uint64_t *first)
 {
     struct picket_queued event;
     size_t at = 0, left = agent->message_size - ENVELOPE_MAX;
     uint32_t count = 0;
 
-    while (picket_queue_next(&agent->queue, &at, &event)) {
+    while (picket_queue_next(&lane->queue, &at, &event)) {
         if (count == 0)
             *first = event.number;
-        if (event.number != *first + count || event.count + 1 > left || (agent->pending && count == agent->pending))
+        if (event.number != *first + count || event.count + 1 > left || (lane->pending && count == lane->pending))
             break;
         left -= event.count + 1;
         count++;
@@ -383,17 +458,17 @@ static uint32_t choose_events(const struct picket_agent *agent, uint64_t *first)
     return count;
 }
 
-static void build_message(struct picket_agent *agent, struct picket_message *out)
+static void build_message(struct picket_agent *agent, struct picket_lane *lane, struct picket_message *out)
 {
-    struct picket_sequence *sequence = &agent->sequence;
+    struct picket_sequence *sequence = &lane->sequence;
     struct picket_json_writer writer;
     struct picket_queued event;
     char number[PICKET_NUMBER_SIZE];
     uint64_t first = 0;
     size_t at = 0, epoch_length = PICKET_GUID_SIZE - 1;
-    uint32_t count = choose_events(agent, &first);
+    uint32_t count = choose_events(agent, lane, &first);
 
-    if (!agent->pending)
+    if (!lane->pending)
         sequence->carried = sequence->dropped_count;
     picket_json_write_init(&writer, agent->message, agent->message_size);
     picket_json_open_object(&writer);
@@ -406,7 +481,7 @@ static void build_message(struct picket_agent *agent, struct picket_message *out
     picket_sequence_write_member(sequence, first, count, &writer);
     picket_json_write_name(&writer, "Events");
     picket_json_open_array(&writer);
-    for (uint32_t i = 0; i < count && picket_queue_next(&agent->queue, &at, &event); i++)
+    for (uint32_t i = 0; i < count && picket_queue_next(&lane->queue, &at, &event); i++)
         picket_json_write_raw(&writer, event.text, event.count);
     picket_json_close_array(&writer);
     picket_json_close_object(&writer);
@@ -422,32 +497,32 @@ static void build_message(struct picket_agent *agent, struct picket_message *out
 }
 
 /* The message's events no longer depend on the queue. */
-static void settle_message(struct picket_agent *agent, const struct picket_message *message)
+static void settle_message(struct picket_lane *lane, const struct picket_message *message)
 {
     uint64_t first, last;
-    bool ours = message_range(agent, message, &first, &last);
+    bool ours = message_range(lane, message, &first, &last);
 
     assert(ours);
     (void)ours;
-    picket_sequence_settle(&agent->sequence, last);
-    agent->sequence.carried = 0;
-    agent->pending = 0;
-    picket_queue_remove(&agent->queue, message->count);
+    picket_sequence_settle(&lane->sequence, last);
+    lane->sequence.carried = 0;
+    lane->pending = 0;
+    picket_queue_remove(&lane->queue, message->count);
 }
 
-/* The numbers in a message, from its id. False when it belongs to an epoch that is over: what it loses can no longer be
- * told, and is a gap there. */
-static bool message_range(const struct picket_agent *agent, const struct picket_message *message, uint64_t *first,
+/* The numbers in a message, from its id. False when it belongs to another lane, or to an epoch that is over: what it loses
+ * can no longer be told, and is a gap there. */
+static bool message_range(const struct picket_lane *lane, const struct picket_message *message, uint64_t *first,
                           uint64_t *last)
 {
     size_t epoch_length = PICKET_GUID_SIZE - 1;
     const char *digits = message->id + epoch_length + 1;
 
-    if (strlen(message->id) <= epoch_length + 1 || memcmp(message->id, agent->sequence.epoch, epoch_length) != 0 ||
+    if (strlen(message->id) <= epoch_length + 1 || memcmp(message->id, lane->sequence.epoch, epoch_length) != 0 ||
         message->id[epoch_length] != '-' || message->count == 0 || !picket_number_read(digits, strlen(digits), first))
         return false;
     *last = *first + message->count - 1;
-    return *first >= 1 && *last >= *first && *last < agent->sequence.next;
+    return *first >= 1 && *last >= *first && *last < lane->sequence.next;
 }
 
 static void drop_message(struct picket_agent *agent, const struct picket_message *message, const char *reason)
@@ -455,8 +530,10 @@ static void drop_message(struct picket_agent *agent, const struct picket_message
     uint64_t first, last;
 
     agent->counts.dropped += message->count;
-    if (message_range(agent, message, &first, &last))
-        picket_sequence_drop(&agent->sequence, first, last, reason);
+    for (unsigned i = 0; i < PICKET_PRIORITIES; i++) {
+        if (message_range(&agent->lanes[i], message, &first, &last))
+            picket_sequence_drop(&agent->lanes[i].sequence, first, last, reason);
+    }
 }
 
 /* "refused 400" */

@@ -8,7 +8,11 @@
 /* The device side of Picket: takes events, numbers them for the ledger, packs them into messages of the classic JSON
  * schema, sends these, and keeps them while the server is away. C99, no heap, no threads, no globals: memory comes from
  * the caller, and everything outside from the port. One thread at a time. */
-enum picket_event_category { PICKET_EVENT_TRIGGERED, PICKET_EVENT_PERIODIC };
+enum picket_event_category { PICKET_EVENT_TRIGGERED, PICKET_EVENT_PERIODIC, PICKET_EVENT_AGGREGATED };
+
+/* How soon an event leaves. Each priority has a queue and a numbering (the ledger's stream) of its own, so that what is
+ * urgent waits for nothing and crowds nothing out. */
+enum picket_priority { PICKET_HIGH, PICKET_MEDIUM, PICKET_LOW, PICKET_PRIORITIES };
 
 struct picket_event {
     const char *name; /* "ProcessCreate" */
@@ -16,19 +20,24 @@ struct picket_event {
     int64_t utc_ms;      /* when it happened; 0: now */
     const char *payload; /* a JSON array of objects, checked by nobody; "[]" only when periodic */
     size_t payload_count;
+    enum picket_priority priority;
+    bool operational; /* about the agent itself: EventType Operational, and not Security */
 };
 
 struct picket_agent_settings {
     const char *version;       /* AgentVersion in messages */
-    uint32_t send_interval_ms; /* how long an event may wait for others before its message leaves */
+    uint32_t interval_ms[PICKET_PRIORITIES]; /* how long an event may wait for others before its message leaves */
 };
 
-/* What picket_agent_init() is given to work in. Events that do not fit into the queue, and those longer than a message or
- * the whole queue can be, are dropped and told so. */
+/* What picket_agent_init() is given to work in. Events that do not fit into their queue, and those longer than a message or
+ * the whole queue can be, are dropped and told so. A priority without a queue (size 0) shares the one above it; that of
+ * PICKET_HIGH has to be there. */
 #define PICKET_AGENT_MESSAGE_MIN 8192
 struct picket_agent_memory {
-    void *queue;
-    size_t queue_size;
+    struct {
+        void *bytes;
+        size_t size;
+    } queues[PICKET_PRIORITIES];
     char *message; /* one message at a time is made or read back here */
     size_t message_size;
 };
@@ -39,15 +48,20 @@ struct picket_agent_counts {
     uint64_t saves_failed; /* the numbering could not be saved: after a power cut, numbers may be given twice */
 };
 
+/* Events of one priority. */
+struct picket_lane {
+    struct picket_sequence sequence;
+    struct picket_queue queue; /* size 0: there is none */
+    uint32_t pending;    /* events of the message that was tried and is still in the queue; 0: none */
+    int64_t due_at_ms;   /* when the oldest queued event has waited long enough */
+};
+
 struct picket_agent {
     const struct picket_port *port;
     struct picket_agent_settings settings;
-    struct picket_sequence sequence;
-    struct picket_queue queue;
+    struct picket_lane lanes[PICKET_PRIORITIES];
     char *message;
     size_t message_size;
-    uint32_t pending;    /* events of the message that was tried and is still in the queue; 0: none */
-    int64_t due_at_ms;   /* when the oldest queued event has waited long enough */
     int64_t retry_at_ms; /* not before this is the server tried again */
     unsigned failures;   /* in a row */
     struct picket_agent_counts counts;
@@ -61,6 +75,12 @@ void picket_agent_init(struct picket_agent *agent, const struct picket_port *por
 /* Queues one event; the payload is copied. False when it had to be dropped. Keeps waiting messages when room is short,
  * and never sends. */
 bool picket_agent_observe(struct picket_agent *agent, const struct picket_event *event);
+
+/* Other intervals from now on; what waits is due at once. `version` stays as it was. */
+void picket_agent_configure(struct picket_agent *agent, const struct picket_agent_settings *settings);
+
+/* Whether any event waits in memory. */
+bool picket_agent_waiting(const struct picket_agent *agent);
 
 /* Sends or keeps what is due; returns in how many milliseconds there is something to do again, UINT32_MAX when nothing
  * waits. Blocks for as long as the port's send does, at most PICKET_AGENT_BURST times. */

@@ -30,7 +30,7 @@
 #define TOKEN_RENEW_S (TOKEN_LIFE_S * 8 / 10)
 #define ANSWER_HEAD_MAX 8192
 #define ANSWER_BODY_MAX 65536 /* a longer one costs the connection */
-#define STATE_NAME "numbering.json"
+#define STATE_NAME_SIZE 32
 #define REQUEST_HEAD_MAX (CREDENTIAL_PATH_SIZE + CREDENTIAL_TOKEN_SIZE + PICKET_HOST_MAX + 1024)
 
 struct linux_port {
@@ -56,8 +56,8 @@ static enum picket_keep_status print_kept(void *context, const struct picket_mes
 static enum picket_kept_status find_no_oldest(void *context, char *buffer, size_t size, struct picket_message *out);
 static enum picket_kept_status find_no_newest(void *context, struct picket_message *out);
 static void forget_nothing(void *context);
-static bool save_state(void *context, const char *state, size_t count);
-static size_t load_state(void *context, char *state, size_t size);
+static bool save_state(void *context, unsigned stream, const char *state, size_t count);
+static size_t load_state(void *context, unsigned stream, char *state, size_t size);
 static enum picket_keep_status keep_message(void *context, const struct picket_message *message);
 static enum picket_kept_status oldest_message(void *context, char *buffer, size_t size, struct picket_message *out);
 static enum picket_kept_status newest_message(void *context, struct picket_message *out);
@@ -236,20 +236,32 @@ static void forget_nothing(void *context)
     (void)context;
 }
 
-static bool save_state(void *context, const char *state, size_t count)
+/* "numbering.json", "numbering-1.json" … */
+static void state_name(unsigned stream, char out[STATE_NAME_SIZE])
+{
+    if (stream)
+        snprintf(out, STATE_NAME_SIZE, "numbering-%u.json", stream);
+    else
+        snprintf(out, STATE_NAME_SIZE, "numbering.json");
+}
+
+static bool save_state(void *context, unsigned stream, const char *state, size_t count)
 {
     struct linux_port *port = context;
     const struct iovec part = {(void *)(uintptr_t)state, count};
+    char name[STATE_NAME_SIZE];
 
-    return file_write(port->config->spool_folder, STATE_NAME, &part, 1, &port->trouble);
+    state_name(stream, name);
+    return file_write(port->config->spool_folder, name, &part, 1, &port->trouble);
 }
 
-static size_t load_state(void *context, char *state, size_t size)
+static size_t load_state(void *context, unsigned stream, char *state, size_t size)
 {
     const struct linux_port *port = context;
-    char path[FILE_PATH_SIZE + sizeof STATE_NAME];
+    char path[FILE_PATH_SIZE + STATE_NAME_SIZE], name[STATE_NAME_SIZE];
 
-    snprintf(path, sizeof path, "%s/%s", port->config->spool_folder, STATE_NAME);
+    state_name(stream, name);
+    snprintf(path, sizeof path, "%s/%s", port->config->spool_folder, name);
     long count = file_read(path, state, size);
     return count < 0 ? 0 : (size_t)count;
 }

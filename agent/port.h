@@ -44,10 +44,10 @@ struct picket_port {
 
     void (*send)(void *context, const struct picket_message *message, struct picket_send_answer *out);
 
-    /* A small text that must survive a restart, replaced whole or not at all. load gives its length, 0 when there is
-     * none. Both NULL: each start is a numbering of its own. */
-    bool (*save)(void *context, const char *state, size_t count);
-    size_t (*load)(void *context, char *state, size_t size);
+    /* A small text for each stream (0 to 2), which must survive a restart, replaced whole or not at all. load gives its
+     * length, 0 when there is none. Both NULL: each start is a numbering of its own. */
+    bool (*save)(void *context, unsigned stream, const char *state, size_t count);
+    size_t (*load)(void *context, unsigned stream, char *state, size_t size);
 
     /* Messages kept while the server is away, oldest first, that must survive a restart. All NULL: events wait in memory.
      * `oldest` fills id and count, and with a buffer also the body, which then lies there; DAMAGED when the body is not

@@ -14,16 +14,20 @@ static bool read_member(struct picket_json_reader *reader, const struct picket_j
                         struct picket_sequence *out);
 static bool read_guid(struct picket_json_reader *reader, char out[PICKET_GUID_SIZE]);
 static bool read_number(struct picket_json_reader *reader, uint64_t *out);
+static bool read_stream(struct picket_json_reader *reader, uint8_t *out);
 static bool read_dropped(struct picket_json_reader *reader, struct picket_sequence *out);
 static bool read_range(struct picket_json_reader *reader, struct picket_dropped *out);
 static bool read_reason(struct picket_json_reader *reader, char out[PICKET_SEQUENCE_REASON_SIZE]);
 static void write_dropped(const struct picket_sequence *sequence, size_t count, struct picket_json_writer *writer);
 
-void picket_sequence_begin(struct picket_sequence *sequence, const struct picket_port *port)
+void picket_sequence_begin(struct picket_sequence *sequence, const struct picket_port *port, uint8_t stream)
 {
+    assert(stream <= PICKET_STREAM_LAST);
+
     memset(sequence, 0, sizeof *sequence);
     picket_guid_make(port, sequence->agent_id);
     picket_guid_make(port, sequence->epoch);
+    sequence->stream = stream;
     sequence->next = 1;
     sequence->changed = true;
 }
@@ -59,6 +63,8 @@ size_t picket_sequence_write(struct picket_sequence *sequence, char *out, size_t
     picket_json_write_terminated(&writer, sequence->agent_id);
     picket_json_write_name(&writer, "Epoch");
     picket_json_write_terminated(&writer, sequence->epoch);
+    picket_json_write_name(&writer, "Stream");
+    picket_json_write_int(&writer, sequence->stream);
     picket_json_write_name(&writer, "Next");
     picket_json_write_int(&writer, (int64_t)sequence->next);
     picket_json_write_name(&writer, "Settled");
@@ -129,7 +135,7 @@ void picket_sequence_write_member(const struct picket_sequence *sequence, uint64
     picket_json_write_name(writer, "Epoch");
     picket_json_write_terminated(writer, sequence->epoch);
     picket_json_write_name(writer, "Stream");
-    picket_json_write_int(writer, PICKET_SEQUENCE_STREAM);
+    picket_json_write_int(writer, sequence->stream);
     picket_json_write_name(writer, "First");
     picket_json_write_int(writer, (int64_t)first);
     picket_json_write_name(writer, "Count");
@@ -174,6 +180,8 @@ static bool read_member(struct picket_json_reader *reader, const struct picket_j
         return read_guid(reader, out->agent_id);
     if (PICKET_JSON_IS(name, "Epoch"))
         return read_guid(reader, out->epoch);
+    if (PICKET_JSON_IS(name, "Stream"))
+        return read_stream(reader, &out->stream);
     if (PICKET_JSON_IS(name, "Next"))
         return read_number(reader, &out->next);
     if (PICKET_JSON_IS(name, "Settled"))
@@ -200,6 +208,16 @@ static bool read_number(struct picket_json_reader *reader, uint64_t *out)
 
     return picket_json_next(reader, &token) == PICKET_JSON_NUMBER &&
            picket_number_read(token.text, token.count, out) && *out < NUMBER_MAX;
+}
+
+static bool read_stream(struct picket_json_reader *reader, uint8_t *out)
+{
+    uint64_t stream;
+
+    if (!read_number(reader, &stream) || stream > PICKET_STREAM_LAST)
+        return false;
+    *out = (uint8_t)stream;
+    return true;
 }
 
 static bool read_dropped(struct picket_json_reader *reader, struct picket_sequence *out)

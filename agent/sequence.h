@@ -10,7 +10,6 @@
  * The numbering survives restarts through its state text. It must be saved before a message with new numbers leaves
  * memory: then no number is ever given twice, and after a power cut the numbers that were given and not settled are
  * known to be lost. */
-#define PICKET_SEQUENCE_STREAM 0
 #define PICKET_SEQUENCE_REASON_SIZE 24
 #define PICKET_SEQUENCE_DROPPED_MAX 16 /* ranges told with one message; past it a gap is told without its reason */
 #define PICKET_SEQUENCE_STATE_MAX 2048
@@ -24,6 +23,7 @@ struct picket_dropped {
 struct picket_sequence {
     char agent_id[PICKET_GUID_SIZE];
     char epoch[PICKET_GUID_SIZE];
+    uint8_t stream;   /* which of the device's numberings this is */
     uint64_t next;    /* the number of the next event, from 1 */
     uint64_t settled; /* the last number that no longer depends on memory: sent, kept or dropped */
     struct picket_dropped dropped[PICKET_SEQUENCE_DROPPED_MAX];
@@ -32,8 +32,9 @@ struct picket_sequence {
     bool changed;   /* since the state was last written */
 };
 
-/* A new agent with a new epoch. */
-void picket_sequence_begin(struct picket_sequence *sequence, const struct picket_port *port);
+/* A new agent with a new epoch, for stream 0 to PICKET_STREAM_LAST. */
+#define PICKET_STREAM_LAST 3
+void picket_sequence_begin(struct picket_sequence *sequence, const struct picket_port *port, uint8_t stream);
 
 /* Takes the numbering up again. False, with `sequence` untouched, when the text is not a state. Numbers given and not
  * settled when the state was written are for picket_sequence_restart(). */

@@ -117,9 +117,10 @@ static void print_usage(FILE *to)
 
 static enum exit_code run(struct program *program)
 {
-    const struct picket_agent_memory memory = {program->queue, sizeof program->queue, program->message,
-                                               sizeof program->message};
-    const struct picket_agent_settings settings = {PICKET_VERSION, (uint32_t)(program->config.send_interval_s * 1000)};
+    const struct picket_agent_memory memory = {
+        .queues = {{program->queue, sizeof program->queue}}, .message = program->message, .message_size = sizeof program->message};
+    const uint32_t interval_ms = (uint32_t)(program->config.send_interval_s * 1000);
+    const struct picket_agent_settings settings = {PICKET_VERSION, {interval_ms, interval_ms, interval_ms}};
     enum exit_code code = EXIT_DONE;
     struct reason why;
     sigset_t waiting;
@@ -144,7 +145,7 @@ static enum exit_code run(struct program *program)
     picket_agent_done(&program->agent);
     if (code == EXIT_AWAY)
         fprintf(stderr, "picket-agent: %s; what was seen %s\n", linux_port_trouble(program->linux_port),
-                program->agent.queue.used ? "could not be kept either" : "is kept");
+                picket_agent_waiting(&program->agent) ? "could not be kept either" : "is kept");
     tell_drops(program);
     collectors_close(program->collectors);
     linux_port_close(program->linux_port);

@@ -30,8 +30,10 @@ struct fake {
     struct picket_send_answer answer; /* what the server says from now on */
     struct fake_message sent[FAKE_MESSAGES_MAX]; /* each try */
     size_t sent_count;
-    char state[4096];
-    size_t state_count;
+    struct {
+        char text[PICKET_SEQUENCE_STATE_MAX];
+        size_t count;
+    } states[PICKET_PRIORITIES]; /* by stream */
     bool save_fails, keep_fails;
     unsigned saves;
     struct fake_message kept[FAKE_MESSAGES_MAX];
@@ -102,7 +104,7 @@ static inline void fake_send(void *context, const struct picket_message *message
     *out = fake->answer;
 }
 
-static inline bool fake_save(void *context, const char *state, size_t count)
+static inline bool fake_save(void *context, unsigned stream, const char *state, size_t count)
 {
     struct fake *fake = context;
     bool goes = fake_power_goes(fake);
@@ -111,8 +113,8 @@ static inline bool fake_save(void *context, const char *state, size_t count)
         longjmp(fake->cut, 1);
     ck_assert_uint_le(count, PICKET_SEQUENCE_STATE_MAX);
     if (!fake->save_fails) {
-        memcpy(fake->state, state, count);
-        fake->state_count = count;
+        memcpy(fake->states[stream].text, state, count);
+        fake->states[stream].count = count;
         fake->saves++;
     }
     if (goes)
@@ -120,12 +122,12 @@ static inline bool fake_save(void *context, const char *state, size_t count)
     return !fake->save_fails;
 }
 
-static inline size_t fake_load(void *context, char *state, size_t size)
+static inline size_t fake_load(void *context, unsigned stream, char *state, size_t size)
 {
     const struct fake *fake = context;
-    size_t count = fake->state_count < size ? fake->state_count : size;
+    size_t count = fake->states[stream].count < size ? fake->states[stream].count : size;
 
-    memcpy(state, fake->state, count);
+    memcpy(state, fake->states[stream].text, count);
     return count;
 }
 

@@ -13,9 +13,12 @@
 
 static struct fake fake;
 static struct picket_agent agent;
-static char queue[16384], message[PICKET_AGENT_MESSAGE_MIN];
-static const struct picket_agent_settings settings = {"1.2.3", INTERVAL_MS};
-static const struct picket_agent_memory memory = {queue, sizeof queue, message, sizeof message};
+static char queue[16384], medium[4096], low[4096], message[PICKET_AGENT_MESSAGE_MIN];
+static const struct picket_agent_settings settings = {"1.2.3", {INTERVAL_MS, 4 * INTERVAL_MS, 16 * INTERVAL_MS}};
+static const struct picket_agent_memory memory = {.queues = {{queue, sizeof queue}}, .message = message, .message_size = sizeof message};
+static const struct picket_agent_memory three_queues = {
+    .queues = {{queue, sizeof queue}, {medium, sizeof medium}, {low, sizeof low}}, .message = message, .message_size = sizeof message};
+static const struct picket_agent_memory *given = &memory;
 
 /* The same device after a restart: only what the port kept is left. */
 static void start(void)
@@ -23,12 +26,13 @@ static void start(void)
     memset(&agent, 0xaa, sizeof agent);
     memset(queue, 0xaa, sizeof queue);
     memset(message, 0xaa, sizeof message);
-    picket_agent_init(&agent, &fake.port, &settings, &memory);
+    picket_agent_init(&agent, &fake.port, &settings, given);
 }
 
 static void setup(void)
 {
     fake_init(&fake);
+    given = &memory;
     start();
 }
 
@@ -37,11 +41,16 @@ static void teardown(void)
     fake_done(&fake);
 }
 
-static bool observe_payload(const char *payload)
+static bool observe_at(enum picket_priority priority, const char *payload)
 {
-    const struct picket_event event = {"ProcessCreate", PICKET_EVENT_TRIGGERED, 0, payload, strlen(payload)};
+    const struct picket_event event = {.priority = priority, .name = "ProcessCreate", .payload = payload, .payload_count = strlen(payload)};
 
     return picket_agent_observe(&agent, &event);
+}
+
+static bool observe_payload(const char *payload)
+{
+    return observe_at(PICKET_HIGH, payload);
 }
 
 static void observe(int count)
@@ -59,7 +68,7 @@ static void payload_of(size_t event_count, char *out, size_t size)
         struct picket_queued event;
         size_t at = 0;
         observe(1);
-        ck_assert(picket_queue_next(&agent.queue, &at, &event));
+        ck_assert(picket_queue_next(&agent.lanes[0].queue, &at, &event));
         around = event.count - strlen(PAYLOAD);
         setup();
     }
@@ -180,7 +189,7 @@ END_TEST
 
 START_TEST(an_empty_list_is_told_as_one)
 {
-    const struct picket_event event = {"LocalUsers", PICKET_EVENT_PERIODIC, INT64_C(1533895281000), "[]", 2};
+    const struct picket_event event = {.name = "LocalUsers", .category = PICKET_EVENT_PERIODIC, .utc_ms = INT64_C(1533895281000), .payload = "[]", .payload_count = 2};
 
     ck_assert(picket_agent_observe(&agent, &event));
     tick_after(INTERVAL_MS);
@@ -213,7 +222,7 @@ START_TEST(numbers_go_on_across_messages)
     ck_assert_uint_eq(fake.sent_count, 3);
     for (int i = 0; i < 3; i++) {
         assert_numbers(&fake.sent[i], 1 + 4 * i, 4);
-        ck_assert_mem_eq(fake.sent[i].id, agent.sequence.epoch, 36);
+        ck_assert_mem_eq(fake.sent[i].id, agent.lanes[0].sequence.epoch, 36);
     }
     ck_assert_str_eq(fake.sent[2].id + 36, "-9");
 }
@@ -271,7 +280,7 @@ static void assert_sent_again_from_the_queue(void)
     tick_after(INTERVAL_MS);
     ck_assert_uint_eq(fake.sent_count, 1);
     observe(4);
-    picket_sequence_drop(&agent.sequence, 1, 1, "too-large"); /* a loss in between must not change what was tried */
+    picket_sequence_drop(&agent.lanes[0].sequence, 1, 1, "too-large"); /* a loss in between must not change what was tried */
     tick_after(HOUR_MS);
     ck_assert_uint_eq(fake.sent_count, 2);
     server(PICKET_SEND_DONE, 204, 0);
@@ -346,11 +355,11 @@ START_TEST(an_event_too_long_for_a_message_is_dropped_and_told)
     for (size_t count = 5800; count < PICKET_AGENT_MESSAGE_MIN - 500; count++) {
         payload_of(count, payload, sizeof payload);
         bool taken = observe_payload(payload);
-        int64_t number = (int64_t)agent.sequence.next - 1;
+        int64_t number = (int64_t)agent.lanes[0].sequence.next - 1;
         observe(1);
         tick_after(INTERVAL_MS);
         tick_after(INTERVAL_MS);
-        ck_assert_uint_eq(agent.queue.used, 0);
+        ck_assert_uint_eq(agent.lanes[0].queue.used, 0);
         ck_assert_uint_eq(agent.counts.sent + agent.counts.dropped, agent.counts.observed);
         sent += taken;
         if (!taken) {
@@ -413,7 +422,7 @@ START_TEST(a_long_outage_with_a_full_spool_is_one_loss)
         observe(1);
         tick_after(INTERVAL_MS);
     }
-    ck_assert_uint_eq(agent.sequence.dropped_count, 1);
+    ck_assert_uint_eq(agent.lanes[0].sequence.dropped_count, 1);
     server(PICKET_SEND_DONE, 204, 0);
     tick_after(HOUR_MS);
     observe(1);
@@ -567,7 +576,7 @@ START_TEST(the_numbering_is_saved_before_a_number_leaves)
         picket_agent_tick(&agent);
         ck_abort_msg("the power was to be cut");
     }
-    ck_assert(picket_sequence_read(&saved, fake.state, fake.state_count));
+    ck_assert(picket_sequence_read(&saved, fake.states[0].text, fake.states[0].count));
     ck_assert_uint_eq(saved.next, 4);
 }
 END_TEST
@@ -628,13 +637,11 @@ START_TEST(what_was_kept_just_before_a_power_cut_is_not_lost)
     server(PICKET_SEND_LATER, 0, 0);
     observe(3);
     tick_after(0);
-    char state[sizeof fake.state];
-    size_t state_count = fake.state_count;
-    memcpy(state, fake.state, state_count);
+    char states[sizeof fake.states];
+    memcpy(states, fake.states, sizeof states);
     tick_after(INTERVAL_MS);
     ck_assert_uint_eq(fake_kept_count(&fake), 1);
-    memcpy(fake.state, state, state_count); /* as it was before the message was kept */
-    fake.state_count = state_count;
+    memcpy(fake.states, states, sizeof states); /* as it was before the message was kept */
     start();
     server(PICKET_SEND_DONE, 204, 0);
     observe(1);
@@ -649,13 +656,13 @@ START_TEST(a_lost_numbering_begins_a_new_epoch_and_what_is_kept_is_sent_as_it_is
 {
     char epoch[PICKET_GUID_SIZE];
 
-    memcpy(epoch, agent.sequence.epoch, sizeof epoch);
+    memcpy(epoch, agent.lanes[0].sequence.epoch, sizeof epoch);
     server(PICKET_SEND_LATER, 0, 0);
     observe(3);
     tick_after(INTERVAL_MS);
-    fake.state_count /= 2;
+    fake.states[0].count /= 2;
     start();
-    ck_assert_str_ne(agent.sequence.epoch, epoch);
+    ck_assert_str_ne(agent.lanes[0].sequence.epoch, epoch);
     server(PICKET_SEND_DONE, 204, 0);
     size_t before = fake.sent_count;
     observe(1);
@@ -664,7 +671,7 @@ START_TEST(a_lost_numbering_begins_a_new_epoch_and_what_is_kept_is_sent_as_it_is
     ck_assert_uint_eq(fake.sent_count - before, 2);
     ck_assert_mem_eq(fake.sent[before].id, epoch, 36);
     assert_numbers(&fake.sent[before], 1, 3);
-    ck_assert_mem_eq(last_sent()->id, agent.sequence.epoch, 36);
+    ck_assert_mem_eq(last_sent()->id, agent.lanes[0].sequence.epoch, 36);
     assert_numbers(last_sent(), 1, 1);
 }
 END_TEST
@@ -674,13 +681,13 @@ START_TEST(a_kept_message_of_another_epoch_that_is_lost_is_counted)
     server(PICKET_SEND_LATER, 0, 0);
     observe(3);
     tick_after(INTERVAL_MS);
-    fake.state_count = 0;
+    fake.states[0].count = 0;
     fake.kept[fake.kept_first].damaged = true;
     start();
     server(PICKET_SEND_DONE, 204, 0);
     tick_after(HOUR_MS);
     ck_assert_uint_eq(agent.counts.dropped, 3);
-    ck_assert_uint_eq(agent.sequence.dropped_count, 0);
+    ck_assert_uint_eq(agent.lanes[0].sequence.dropped_count, 0);
 }
 END_TEST
 
@@ -723,11 +730,74 @@ START_TEST(flushing_ends_when_the_server_is_away)
 }
 END_TEST
 
+START_TEST(each_priority_waits_its_own_time_under_a_numbering_of_its_own)
+{
+    given = &three_queues;
+    start();
+    ck_assert(observe_at(PICKET_LOW, PAYLOAD) && observe_at(PICKET_MEDIUM, PAYLOAD) && observe_at(PICKET_HIGH, PAYLOAD));
+    ck_assert_uint_eq(tick_after(0), INTERVAL_MS);
+    ck_assert_uint_eq(tick_after(INTERVAL_MS), 3 * INTERVAL_MS);
+    ck_assert_uint_eq(fake.sent_count, 1);
+    tick_after(3 * INTERVAL_MS);
+    ck_assert_uint_eq(fake.sent_count, 2);
+    tick_after(12 * INTERVAL_MS);
+    ck_assert_uint_eq(fake.sent_count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        json_t *json = parse(&fake.sent[i]);
+        assert_numbers(&fake.sent[i], 1, 1);
+        ck_assert_int_eq(member(json_object_get(json, "Sequence"), "Stream"), (int64_t)i);
+        ck_assert_str_eq(json_string_value(json_object_get(json, "AgentId")), agent.lanes[0].sequence.agent_id);
+        json_decref(json);
+    }
+    observe_at(PICKET_LOW, PAYLOAD);
+    start();
+    ck_assert_uint_eq(agent.lanes[PICKET_LOW].sequence.next, 2);
+}
+END_TEST
+
+START_TEST(a_flood_of_one_priority_crowds_out_no_other)
+{
+    given = &three_queues;
+    fake_without_spool(&fake);
+    start();
+    while (observe_at(PICKET_LOW, PAYLOAD))
+        ;
+    ck_assert(observe_at(PICKET_HIGH, PAYLOAD) && observe_at(PICKET_MEDIUM, PAYLOAD));
+    ck_assert_uint_eq(agent.counts.dropped, 1);
+}
+END_TEST
+
+START_TEST(a_priority_without_a_queue_shares_the_one_above)
+{
+    observe_at(PICKET_LOW, PAYLOAD);
+    ck_assert_uint_eq(tick_after(INTERVAL_MS), 15 * INTERVAL_MS);
+    observe_at(PICKET_HIGH, PAYLOAD);
+    tick_after(15 * INTERVAL_MS);
+    assert_numbers(last_sent(), 1, 2);
+}
+END_TEST
+
+START_TEST(other_intervals_hold_from_now_on_and_what_waits_is_due)
+{
+    const struct picket_agent_settings other = {"x", {1000, 1000, 1000}};
+
+    observe(1);
+    tick_after(1);
+    ck_assert_uint_eq(fake.sent_count, 0);
+    picket_agent_configure(&agent, &other);
+    tick_after(0);
+    ck_assert_uint_eq(fake.sent_count, 1);
+    ck_assert_ptr_nonnull(strstr(last_sent()->body, "\"AgentVersion\":\"1.2.3\""));
+    observe(1);
+    ck_assert_uint_eq(tick_after(0), 1000);
+}
+END_TEST
+
 /* What the server knows at the end of a run of accidents. */
-enum { NUMBERS_MAX = 60000, EPOCH_TEXT = 36 };
+enum { NUMBERS_MAX = 60000 };
 static struct {
     bool arrived, told;
-} ledger[NUMBERS_MAX];
+} ledger[PICKET_PRIORITIES][NUMBERS_MAX];
 
 /* What arrived is read as the server would. */
 static void read_ledger(void)
@@ -739,14 +809,14 @@ static void read_ledger(void)
             continue;
         json_t *json = parse(sent), *range;
         const json_t *sequence = json_object_get(json, "Sequence");
-        int64_t first = member(sequence, "First"), count = member(sequence, "Count");
+        int64_t first = member(sequence, "First"), count = member(sequence, "Count"), stream = member(sequence, "Stream");
         ck_assert_int_lt(first + count, NUMBERS_MAX);
         for (int64_t number = first; number < first + count; number++)
-            ledger[number].arrived = true;
+            ledger[stream][number].arrived = true;
         size_t at;
         json_array_foreach(json_object_get(sequence, "Dropped"), at, range) {
             for (int64_t number = member(range, "From"); number <= member(range, "To"); number++)
-                ledger[number].told = true;
+                ledger[stream][number].told = true;
         }
         json_decref(json);
     }
@@ -785,7 +855,7 @@ static void have_an_accident(void)
 static void live_a_little(void)
 {
     for (uint64_t events = fake_roll(&fake) % 8; events; events--)
-        (void)observe_payload(PAYLOAD);
+        (void)observe_at((enum picket_priority)(fake_roll(&fake) % PICKET_PRIORITIES), PAYLOAD);
     tick_after((int64_t)(fake_roll(&fake) % 40000));
 }
 
@@ -794,6 +864,7 @@ static void suffer(unsigned seed)
 {
     fake.dice = seed * 7919 + 1;
     fake.kept_max = 1 + seed % 7;
+    given = seed % 2 ? &three_queues : &memory;
     if (setjmp(fake.cut) != 0)
         fake.power_left = 0;
     start();
@@ -805,16 +876,20 @@ static void suffer(unsigned seed)
     fake.keep_fails = false;
     server(PICKET_SEND_DONE, 204, 0);
     for (int i = 0; i < 3; i++) {
-        observe(1);
+        for (unsigned priority = 0; priority < PICKET_PRIORITIES; priority++)
+            ck_assert(observe_at(priority, PAYLOAD));
         tick_after(HOUR_MS);
         tick_after(HOUR_MS);
     }
     ck_assert_uint_eq(fake_kept_count(&fake), 0);
-    ck_assert_uint_eq(agent.queue.used, 0);
+    ck_assert(!picket_agent_waiting(&agent));
     read_ledger();
-    for (uint64_t number = 1; number < agent.sequence.next; number++)
-        ck_assert_msg(ledger[number].arrived || ledger[number].told, "%llu of %llu with seed %u",
-                      (unsigned long long)number, (unsigned long long)agent.sequence.next, seed);
+    for (unsigned stream = 0; stream < PICKET_PRIORITIES; stream++) {
+        const struct picket_sequence *sequence = &agent.lanes[stream].sequence;
+        for (uint64_t number = 1; number < sequence->next; number++)
+            ck_assert_msg(ledger[stream][number].arrived || ledger[stream][number].told, "%llu of %llu in stream %u with seed %u",
+                          (unsigned long long)number, (unsigned long long)sequence->next, stream, seed);
+    }
     assert_one_body_per_id();
 }
 
@@ -863,6 +938,10 @@ int main(void)
         a_save_that_failed_is_counted_and_tried_again,
         flushing_sends_all_at_once,
         flushing_ends_when_the_server_is_away,
+        each_priority_waits_its_own_time_under_a_numbering_of_its_own,
+        a_flood_of_one_priority_crowds_out_no_other,
+        a_priority_without_a_queue_shares_the_one_above,
+        other_intervals_hold_from_now_on_and_what_waits_is_due,
         through_outages_power_cuts_and_refusals_every_number_arrives_or_is_told,
     };
 

@@ -299,7 +299,7 @@ END_TEST
 static void observe(struct picket_agent *agent)
 {
     static const char payload[] = "[{\"Executable\":\"/bin/true\"}]";
-    const struct picket_event event = {"ProcessCreate", PICKET_EVENT_TRIGGERED, 0, payload, sizeof payload - 1};
+    const struct picket_event event = {.name = "ProcessCreate", .payload = payload, .payload_count = sizeof payload - 1};
 
     ck_assert(picket_agent_observe(agent, &event));
 }
@@ -308,8 +308,8 @@ static void observe(struct picket_agent *agent)
 START_TEST(what_was_seen_while_the_server_was_away_arrives_after_a_restart)
 {
     static char queue[65536], message[65536];
-    const struct picket_agent_memory memory = {queue, sizeof queue, message, sizeof message};
-    const struct picket_agent_settings settings = {"1.2.3", 30000};
+    const struct picket_agent_memory memory = {.queues = {{queue, sizeof queue}}, .message = message, .message_size = sizeof message};
+    const struct picket_agent_settings settings = {"1.2.3", {30000, 30000, 30000}};
     struct picket_agent agent;
     char epoch[PICKET_GUID_SIZE];
     uint16_t number = serve(0, CRYPT_TLS);
@@ -321,7 +321,7 @@ START_TEST(what_was_seen_while_the_server_was_away_arrives_after_a_restart)
         observe(&agent);
         observe(&agent);
         ck_assert(!picket_agent_flush(&agent));
-        memcpy(epoch, agent.sequence.epoch, sizeof epoch);
+        memcpy(epoch, agent.lanes[0].sequence.epoch, sizeof epoch);
         picket_agent_done(&agent);
         ck_assert_uint_eq(linux_port_kept(opened), (size_t)life + 1);
         linux_port_close(opened);

@@ -13,7 +13,7 @@ static char text[PICKET_SEQUENCE_STATE_MAX];
 static void begin(uint64_t next)
 {
     fake_init(&fake);
-    picket_sequence_begin(&sequence, &fake.port);
+    picket_sequence_begin(&sequence, &fake.port, 2);
     sequence.next = next;
 }
 
@@ -46,7 +46,7 @@ START_TEST(the_member_is_the_wire_format_of_the_ledger)
     picket_sequence_drop(&sequence, 3, 5, "spool-full");
     sequence.carried = 1;
     snprintf(expected, sizeof expected,
-             "{\"Sequence\":{\"Epoch\":\"%s\",\"Stream\":0,\"First\":6,\"Count\":15,"
+             "{\"Sequence\":{\"Epoch\":\"%s\",\"Stream\":2,\"First\":6,\"Count\":15,"
              "\"Dropped\":[{\"From\":3,\"To\":5,\"Reason\":\"spool-full\"}]}}",
              sequence.epoch);
     ck_assert_str_eq(member(6, 15), expected);
@@ -66,6 +66,7 @@ START_TEST(a_state_is_read_back_as_it_was)
     ck_assert(picket_sequence_read(&read, text, count));
     ck_assert_str_eq(read.agent_id, sequence.agent_id);
     ck_assert_str_eq(read.epoch, sequence.epoch);
+    ck_assert_uint_eq(read.stream, 2);
     ck_assert_uint_eq(read.next, 100);
     ck_assert_uint_eq(read.settled, 90);
     ck_assert_uint_eq(read.dropped_count, 2);
@@ -113,6 +114,7 @@ START_TEST(a_state_that_cannot_be_is_none)
     static const char *const wrong[] = {
         "[]",
         "{}",
+        "{" IDS ",\"Stream\":4,\"Next\":5,\"Settled\":0}",
         "{" IDS ",\"Next\":0,\"Settled\":0}",
         "{" IDS ",\"Next\":-4,\"Settled\":0}",
         "{" IDS ",\"Next\":4.5,\"Settled\":0}",
