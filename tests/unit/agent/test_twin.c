@@ -176,7 +176,7 @@ START_TEST(the_report_names_what_was_refused_and_the_classic_configuration)
     ck_assert_ptr_nonnull(report);
     ck_assert_str_eq(json_string_value(json_object_get(report, "latest_state")), "success");
     json_t *whole = json_object();
-    json_object_set(whole, "desired", json_pack("{s:O}", PICKET_TWIN_CLASSIC, json_object_get(report, PICKET_TWIN_CLASSIC)));
+    json_object_set_new(whole, "desired", json_pack("{s:O}", PICKET_TWIN_CLASSIC, json_object_get(report, PICKET_TWIN_CLASSIC)));
     ck_assert_str_eq(json_string_value(json_object_get(json_object_get(json_object_get(report, PICKET_TWIN_CLASSIC), "snapshotFrequency"), "value")), "PT1H30M");
     /* What is reported, desired again, changes nothing. */
     struct picket_settings before = settings;
