@@ -22,7 +22,7 @@ objects   = $(patsubst %.c,$(BUILD)/%.o,$(shell find $(1) -name '*.c' 2>/dev/nul
 present   = $(foreach f,$(1),$(if $(wildcard $(f)/*.c),$(call archive,$(f))))
 
 SERVER_LIBS := -lmicrohttpd -lgnutls -lrdkafka -lpq -ljansson -lsodium -lyaml -lpcre2-8 -lz -lzstd -lcurl -lm
-AGENT_LIBS  := -lgnutls
+AGENT_LIBS  := -lmbedtls -lmbedx509 -lmbedcrypto
 CHECK_LIBS  := -lcheck -lsubunit -lrt
 
 # What each folder may use, and so what its unit tests are linked with (style: "who may include whom").
@@ -169,18 +169,18 @@ SUPPORT = $(call objects,tests/support)
 define unit_rule
 $(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(call objects,tests/support) $(call present,$(USES_$(1)) runtime wire)
 	@echo "  LD $$@"
-	@$$(LINK) -o $$@ $$^ $$(CHECK_LIBS) $$(SERVER_LIBS)
+	@$$(LINK) -o $$@ $$^ $$(CHECK_LIBS) $$(SERVER_LIBS) $$(AGENT_LIBS)
 endef
 $(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
 $(BUILD)/tests/pipeline/%: $(BUILD)/tests/pipeline/%.o $(SUPPORT) $(call present,$(USES_server))
 	@echo "  LD $@"
-	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
+	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS) $(AGENT_LIBS)
 $(BUILD)/bench/bench_kql: $(BUILD)/programs/kql_files.o
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(SUPPORT) $(call present,$(USES_server))
 	@echo "  LD $@"
-	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
+	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS) $(AGENT_LIBS)
 build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o $(FUZZ_SUPPORT) $(call present,agent $(USES_server))
 	@echo "  LD $@"
-	@$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SERVER_LIBS)
+	@$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SERVER_LIBS) $(AGENT_LIBS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

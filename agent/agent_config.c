@@ -26,6 +26,9 @@ struct key {
 static const struct key keys[] = {
     TEXT_KEY(connection_string, "", "Who this device is: HostName=H[:port];DeviceId=D;SharedAccessKey=K. Needed to send."),
     TEXT_KEY(ca_file, "", "Certificates (PEM) that may sign the server's. Needed to send."),
+    TEXT_KEY(certificate_file, "", "The device's own certificate (PEM, the leaf first), with x509=true in the connection string."),
+    TEXT_KEY(key_file, "", "Its key (PEM)."),
+    TEXT_KEY(proxy, "", "HTTP proxy to go through: http://[user:password@]host:port."),
     TEXT_KEY(spool_folder, "/var/lib/picket-agent", "Where unsent messages and the numbering are kept."),
     NUMBER_KEY(spool_bytes, 10485760, 1048576, INT64_C(1) << 40, "The most that unsent messages may take; the oldest go first."),
     NUMBER_KEY(process_interval_s, 5, 1, YEAR_S, "How often to look for new processes."),
@@ -41,7 +44,7 @@ static bool read_line(const char *line, size_t count, unsigned *seen, struct age
 static const struct key *find_key(const char *name, size_t count);
 static bool set_value(const struct key *key, const char *value, size_t count, struct agent_config *out,
                       struct reason *why);
-static size_t shown_length(const char *connection_string);
+static size_t shown_length(const char *value);
 
 static inline bool blank(char c)
 {
@@ -91,6 +94,8 @@ bool agent_config_complete(const struct agent_config *config, const char *path, 
         return reason_set(why, "%s: ca_file is not set: give the certificate that signed the server's", path);
     if (file_read(config->ca_file, &byte, 1) < 0)
         return reason_set(why, "%s: ca_file %s cannot be read: %s", path, config->ca_file, strerror(errno));
+    if (config->credential.by_certificate != (config->certificate_file[0] != '\0') || !config->certificate_file[0] != !config->key_file[0])
+        return reason_set(why, "%s: a certificate goes with its key: x509=true in connection_string, certificate_file and key_file", path);
     if (!config->spool_folder[0])
         return reason_set(why, "%s: spool_folder is empty", path);
     return true;
@@ -110,7 +115,9 @@ void agent_config_print(const struct agent_config *config, char out[AGENT_CONFIG
             int64_t number;
             memcpy(&number, member, sizeof number);
             count = snprintf(to, room, "# %s\n%s = %lld\n", keys[i].sentence, keys[i].name, (long long)number);
-        } else if (keys[i].offset == offsetof(struct agent_config, connection_string)) {
+        } else if (!*member) { /* a comment, so that it reads back */
+            count = snprintf(to, room, "# %s\n#%s = \n", keys[i].sentence, keys[i].name);
+        } else if (keys[i].offset == offsetof(struct agent_config, connection_string) || keys[i].offset == offsetof(struct agent_config, proxy)) {
             size_t shown = shown_length(member);
             count = snprintf(to, room, "# %s\n%s = %.*s%s\n", keys[i].sentence, keys[i].name, (int)shown, member,
                              member[shown] ? "(hidden)" : "");
@@ -199,10 +206,12 @@ static bool set_value(const struct key *key, const char *value, size_t count, st
     return true;
 }
 
-/* Up to the key, which is a secret. */
-static size_t shown_length(const char *connection_string)
+/* Up to the connection string's key or the proxy's login, which are secrets. */
+static size_t shown_length(const char *value)
 {
-    const char *key = strstr(connection_string, "SharedAccessKey=");
+    const char *key = strstr(value, "SharedAccessKey="), *scheme = strstr(value, "://");
 
-    return key ? (size_t)(key - connection_string) + sizeof "SharedAccessKey=" - 1 : strlen(connection_string);
+    if (key)
+        return (size_t)(key - value) + sizeof "SharedAccessKey=" - 1;
+    return scheme && strchr(scheme, '@') ? (size_t)(scheme - value) + 3 : strlen(value);
 }

@@ -10,6 +10,8 @@
 struct agent_config {
     char connection_string[1024]; /* a secret */
     char ca_file[FILE_PATH_SIZE];
+    char certificate_file[FILE_PATH_SIZE], key_file[FILE_PATH_SIZE]; /* ours; empty: none */
+    char proxy[512]; /* a secret where it has a login */
     char spool_folder[FILE_PATH_SIZE];
     int64_t spool_bytes;
     int64_t process_interval_s, socket_interval_s, login_interval_s, snapshot_interval_s, send_interval_s;
@@ -23,7 +25,7 @@ bool agent_config_read(const char *text, size_t count, const char *path, struct 
 /* True when all is set that sending needs. */
 bool agent_config_complete(const struct agent_config *config, const char *path, struct reason *why);
 
-#define AGENT_CONFIG_PRINT_SIZE (2 * FILE_PATH_SIZE + 2048)
+#define AGENT_CONFIG_PRINT_SIZE (4 * FILE_PATH_SIZE + 3072)
 /* The effective configuration, the shared key hidden, with a sentence on each key. */
 void agent_config_print(const struct agent_config *config, char out[AGENT_CONFIG_PRINT_SIZE]);
 

@@ -39,9 +39,11 @@ bool credential_read(const char *connection_string, struct credential *out, stru
             return false;
         at += length + (at[length] == ';');
     }
-    if (!read.host[0] || !read.device[0] || !read.key_count)
-        return reason_set(why, "the connection string has no %s: it reads HostName=…;DeviceId=…;SharedAccessKey=…",
+    if (!read.host[0] || !read.device[0] || (!read.key_count && !read.by_certificate))
+        return reason_set(why, "the connection string has no %s: it reads HostName=…;DeviceId=…;SharedAccessKey=…, or x509=true for the key",
                           !read.host[0] ? "HostName" : !read.device[0] ? "DeviceId" : "SharedAccessKey");
+    if (read.key_count && read.by_certificate)
+        return reason_set(why, "the connection string has a SharedAccessKey and x509=true: one of them says who it is");
     *out = read;
     return true;
 }
@@ -101,6 +103,10 @@ static bool read_part(const char *name, size_t name_count, const char *value, si
             return reason_set(why, "the connection string's SharedAccessKey is not base64 of %d to %d bytes",
                               PICKET_KEY_MIN, PICKET_KEY_MAX);
         return true;
+    }
+    if (name_count == 4 && memcmp(name, "x509", 4) == 0) {
+        out->by_certificate = count == 4 && memcmp(value, "true", 4) == 0;
+        return out->by_certificate || reason_set(why, "the connection string's x509 is true, or is left out");
     }
     if (name_count > PART_NAME_MAX)
         return reason_set(why, "the connection string has a part without a name");

@@ -1,6 +1,7 @@
 #ifndef PICKET_AGENT_CREDENTIAL_H
 #define PICKET_AGENT_CREDENTIAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,9 +21,10 @@ struct credential {
     char module[PICKET_ID_MAX + 1]; /* empty for the device itself */
     uint8_t key[PICKET_KEY_MAX];
     size_t key_count;
+    bool by_certificate; /* the TLS connection says who it is, and there is no key */
 };
 
-/* "HostName=H[:port];DeviceId=D[;ModuleId=M];SharedAccessKey=K". The reason never shows the key. */
+/* "HostName=H[:port];DeviceId=D[;ModuleId=M];SharedAccessKey=K", or with x509=true for the key. The reason never shows the key. */
 bool credential_read(const char *connection_string, struct credential *out, struct reason *why);
 
 /* "SharedAccessSignature sr=…&sig=…&se=…" for the identity, valid until `expires_s`. `hmac` is HMAC-SHA256 from

@@ -1,5 +1,6 @@
 #include "tests/support/certificate_authority.h"
 
+#include <arpa/inet.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 #include <stdlib.h>
@@ -38,6 +39,12 @@ static void extensions_put(gnutls_x509_crt_t certificate, const struct certifica
     if (wish->dns_name)
         must(gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_DNSNAME, wish->dns_name,
                                                   (unsigned)strlen(wish->dns_name), GNUTLS_FSAN_SET));
+    if (wish->ipv4) {
+        struct in_addr address;
+        if (inet_pton(AF_INET, wish->ipv4, &address) != 1)
+            abort();
+        must(gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_IPADDRESS, &address, sizeof address, GNUTLS_FSAN_APPEND));
+    }
     if (wish->permitted_dns) {
         gnutls_x509_name_constraints_t constraints;
         char name[64];

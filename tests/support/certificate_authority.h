@@ -19,6 +19,7 @@ struct certificate_wish {
     const char *critical_oid;          /* of an extension that nobody knows */
     const char *permitted_dns;         /* a name constraint */
     const char *dns_name;              /* a subject alternative name */
+    const char *ipv4;                  /* another one, "127.0.0.1" */
     unsigned rsa_bits;                 /* 0: ECDSA */
     bool sha1;                         /* signed with it */
     const char *serial;                /* NULL: a fresh one */

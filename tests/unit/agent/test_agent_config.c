@@ -136,11 +136,31 @@ START_TEST(the_printed_configuration_hides_the_key_and_reads_back)
     ck_assert_ptr_nonnull(strstr(text, "\nspool_bytes = 2000000\n"));
     ck_assert(read_text("ca_file = /etc/ca.pem\n"));
     agent_config_print(&config, text);
-    char *unset = strstr(text, "connection_string = \n");
-    ck_assert_ptr_nonnull(unset);
-    memcpy(unset, "# ", 2);
+    ck_assert_ptr_nonnull(strstr(text, "\n#connection_string = \n"));
     ck_assert_msg(agent_config_read(text, strlen(text), "printed", &again, &why), "%s", why.text);
     ck_assert_mem_eq(&again, &config, sizeof config);
+}
+END_TEST
+
+START_TEST(a_certificate_goes_with_its_key_and_a_proxys_login_is_hidden)
+{
+    static char text[AGENT_CONFIG_PRINT_SIZE];
+    static const char *const halves[] = {"connection_string = HostName=h;DeviceId=d;x509=true\n", "connection_string = HostName=h;DeviceId=d;x509=true\ncertificate_file = /c\n",
+                                         "connection_string = " CONNECTION "\ncertificate_file = /c\nkey_file = /k\n"};
+
+    root_make();
+    root_write("/ca.pem", "x");
+    for (size_t i = 0; i < sizeof halves / sizeof *halves; i++) {
+        snprintf(text, sizeof text, "%sca_file = %s/ca.pem\n", halves[i], root);
+        ck_assert(read_text(text));
+        ck_assert(!agent_config_complete(&config, "agent.conf", &why));
+        ck_assert_ptr_nonnull(strstr(why.text, "a certificate goes with its key"));
+    }
+    ck_assert(read_text("proxy = http://ada:secret@proxy.example:3128\n"));
+    agent_config_print(&config, text);
+    ck_assert_ptr_null(strstr(text, "secret"));
+    ck_assert_ptr_nonnull(strstr(text, "proxy = http://(hidden)\n"));
+    root_remove();
 }
 END_TEST
 
@@ -152,6 +172,9 @@ START_TEST(the_longest_configuration_is_printed_whole)
     memset(config.connection_string, 'c', sizeof config.connection_string - 1);
     memset(config.ca_file, 'a', sizeof config.ca_file - 1);
     memset(config.spool_folder, 's', sizeof config.spool_folder - 1);
+    memset(config.certificate_file, 'f', sizeof config.certificate_file - 1);
+    memset(config.key_file, 'k', sizeof config.key_file - 1);
+    memset(config.proxy, 'p', sizeof config.proxy - 1);
     agent_config_print(&config, text);
     ck_assert_ptr_nonnull(strstr(text, "\nsend_interval_s = 31622400\n"));
 }
@@ -167,6 +190,7 @@ int main(void)
         a_file_that_cannot_be_read_is_told,
         what_sending_needs_is_asked_for_one_by_one,
         the_printed_configuration_hides_the_key_and_reads_back,
+        a_certificate_goes_with_its_key_and_a_proxys_login_is_hidden,
         the_longest_configuration_is_printed_whole,
     };
 

@@ -68,6 +68,13 @@ START_TEST(an_ipv6_host_stands_in_brackets)
 }
 END_TEST
 
+START_TEST(with_a_certificate_there_is_no_key)
+{
+    ck_assert_msg(credential_read("HostName=h;DeviceId=d;x509=true", &credential, &why), "%s", why.text);
+    ck_assert(credential.by_certificate && !credential.key_count);
+}
+END_TEST
+
 START_TEST(a_wrong_connection_string_is_told_without_its_key)
 {
     static const struct {
@@ -83,7 +90,8 @@ START_TEST(a_wrong_connection_string_is_told_without_its_key)
         {"HostName=h;DeviceId=d;SharedAccessKey=AAEC", "not base64 of 16 to 64"},
         {"HostName=h;DeviceId=d;SharedAccessKey=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "not base64"},
         {"HostName=h;DeviceId=d;SharedAccessKey=A*ECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "not base64"},
-        {"HostName=h;DeviceId=d;SharedAccessKey=" KEY ";x509=true", "unknown here: x509"},
+        {"HostName=h;DeviceId=d;SharedAccessKey=" KEY ";x509=true", "one of them says who it is"},
+        {"HostName=h;DeviceId=d;x509=yes", "x509 is true"},
         {"HostName=h:0;DeviceId=d;SharedAccessKey=" KEY, "port"},
         {"HostName=h:65536;DeviceId=d;SharedAccessKey=" KEY, "port"},
         {"HostName=h:;DeviceId=d;SharedAccessKey=" KEY, "port"},
@@ -175,6 +183,7 @@ int main(void)
         a_connection_string_is_read,
         parts_come_in_any_order_and_values_may_hold_equals_signs,
         an_ipv6_host_stands_in_brackets,
+        with_a_certificate_there_is_no_key,
         a_wrong_connection_string_is_told_without_its_key,
         keys_of_every_length_are_read,
         the_token_is_the_one_that_iot_hub_would_make,

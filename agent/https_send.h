@@ -1,0 +1,19 @@
+#ifndef PICKET_AGENT_HTTPS_SEND_H
+#define PICKET_AGENT_HTTPS_SEND_H
+
+#include "agent/port.h"
+#include "agent/uplink.h"
+
+/* Messages by HTTPS, in IoT Hub's dialect, over a connection that is kept. */
+struct https_sender {
+    struct uplink *uplink;
+    const struct credential *credential; /* borrowed */
+    bool by_certificate;                 /* the connection says who we are, and no token is sent */
+    char token[CREDENTIAL_TOKEN_SIZE];
+    int64_t token_made_s; /* 0: none */
+};
+
+/* `now_s` is UTC, for the token. On failure the reason says what it was. */
+void https_send(struct https_sender *sender, const struct picket_message *message, int64_t now_s, struct picket_send_answer *out, struct reason *why);
+
+#endif
