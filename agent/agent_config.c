@@ -28,6 +28,8 @@ static const struct key keys[] = {
     TEXT_KEY(ca_file, "", "Certificates (PEM) that may sign the server's. Needed to send."),
     TEXT_KEY(certificate_file, "", "The device's own certificate (PEM, the leaf first), with x509=true in the connection string."),
     TEXT_KEY(key_file, "", "Its key (PEM)."),
+    TEXT_KEY(transport, "https", "mqtt or https; the twin and direct methods come by mqtt alone."),
+    NUMBER_KEY(mqtt_port, 8883, 1, 65535, "The server's port for mqtt; that for https is in connection_string."),
     TEXT_KEY(proxy, "", "HTTP proxy to go through: http://[user:password@]host:port."),
     TEXT_KEY(spool_folder, "/var/lib/picket-agent", "Where unsent messages and the numbering are kept."),
     NUMBER_KEY(spool_bytes, 10485760, 1048576, INT64_C(1) << 40, "The most that unsent messages may take; the oldest go first."),
@@ -99,6 +101,17 @@ bool agent_config_complete(const struct agent_config *config, const char *path, 
     if (!config->spool_folder[0])
         return reason_set(why, "%s: spool_folder is empty", path);
     return true;
+}
+
+void agent_config_settings(const struct agent_config *config, struct picket_settings *out)
+{
+    picket_settings_default(out);
+    for (int i = 0; i < PICKET_PRIORITIES; i++)
+        out->interval_s[i] = (uint32_t)config->send_interval_s;
+    out->snapshot_s = (uint32_t)config->snapshot_interval_s;
+    out->connection_polling_s = (uint32_t)config->socket_interval_s;
+    out->login_polling_s = (uint32_t)config->login_interval_s;
+    out->process_polling_us = (uint32_t)(config->process_interval_s > 4000 ? 4000 : config->process_interval_s) * 1000000;
 }
 
 void agent_config_print(const struct agent_config *config, char out[AGENT_CONFIG_PRINT_SIZE])
@@ -201,6 +214,8 @@ static bool set_value(const struct key *key, const char *value, size_t count, st
         return reason_set(why, "the value of %s is longer than %zu characters, or has a NUL", key->name, key->size - 1);
     memcpy(member, value, count);
     member[count] = '\0';
+    if (member == out->transport && strcmp(member, "mqtt") != 0 && strcmp(member, "https") != 0)
+        return reason_set(why, "transport is mqtt or https");
     if (member == out->connection_string)
         return credential_read(member, &out->credential, why);
     return true;

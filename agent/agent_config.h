@@ -5,6 +5,7 @@
 
 #include "agent/credential.h"
 #include "agent/file.h"
+#include "agent/settings.h"
 
 /* The reference program's configuration: `key value` or `key = value` lines, `#` begins a comment line. */
 struct agent_config {
@@ -12,7 +13,9 @@ struct agent_config {
     char ca_file[FILE_PATH_SIZE];
     char certificate_file[FILE_PATH_SIZE], key_file[FILE_PATH_SIZE]; /* ours; empty: none */
     char proxy[512]; /* a secret where it has a login */
+    char transport[16]; /* "mqtt" or "https" */
     char spool_folder[FILE_PATH_SIZE];
+    int64_t mqtt_port;
     int64_t spool_bytes;
     int64_t process_interval_s, socket_interval_s, login_interval_s, snapshot_interval_s, send_interval_s;
     struct credential credential; /* what the connection string says; no host when it is not set */
@@ -22,6 +25,8 @@ struct agent_config {
 bool agent_config_load(const char *path, struct agent_config *out, struct reason *why);
 /* The same from text; `path` is for the reason only. */
 bool agent_config_read(const char *text, size_t count, const char *path, struct agent_config *out, struct reason *why);
+/* What the twin starts from. */
+void agent_config_settings(const struct agent_config *config, struct picket_settings *out);
 /* True when all is set that sending needs. */
 bool agent_config_complete(const struct agent_config *config, const char *path, struct reason *why);
 

@@ -49,7 +49,7 @@ static void read_command_line(const char *folder, struct process *out);
 static uint64_t executable_digest(const char *path);
 
 const struct collector collector_processes = {
-    "processes", offsetof(struct agent_config, process_interval_s), open_memory, collect, close_memory,
+    "processes", PICKET_PROCESSES, COLLECT_PROCESSES, open_memory, collect, close_memory,
 };
 
 bool process_stat_read(const char *text, size_t count, struct process *out)

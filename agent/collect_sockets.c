@@ -65,10 +65,10 @@ static void report_connection(struct payload *payload, const struct socket_row *
 static bool port_listens(const struct rows *listening, const struct socket_row *row);
 
 const struct collector collector_listening_ports = {
-    "listening ports", offsetof(struct agent_config, snapshot_interval_s), NULL, collect_listening, NULL,
+    "listening ports", PICKET_LISTENING_PORTS, COLLECT_SNAPSHOT, NULL, collect_listening, NULL,
 };
 const struct collector collector_connections = {
-    "connections", offsetof(struct agent_config, socket_interval_s), open_connections, collect_connections,
+    "connections", PICKET_CONNECTIONS, COLLECT_CONNECTIONS, open_connections, collect_connections,
     close_connections,
 };
 

@@ -1,8 +1,8 @@
 #ifndef PICKET_AGENT_COLLECTOR_H
 #define PICKET_AGENT_COLLECTOR_H
 
-#include "agent/agent.h"
-#include "agent/agent_config.h"
+#include "agent/aggregate.h"
+#include "agent/settings.h"
 #include "wire/json_writer.h"
 
 /* What a collector is: it looks at one subject of the host now and then, and observes events. One file and one row in
@@ -14,12 +14,17 @@ struct collector_scope {
     const char *root;         /* in front of /proc, /etc and /var: "" on a host, a folder of fixtures in tests */
     const char *state_folder; /* where a collector may remember how far it got; NULL: nowhere */
     int64_t utc_ms;           /* when this round began */
+    enum picket_priority priority;
+    struct picket_aggregate *aggregate; /* what happens is counted there; NULL: each is told */
     char text[COLLECTOR_TEXT_SIZE];
 };
 
+enum collector_pace { COLLECT_PROCESSES, COLLECT_CONNECTIONS, COLLECT_LOGINS, COLLECT_SNAPSHOT }; /* whose interval it has */
+
 struct collector {
     const char *name;
-    size_t interval_offset; /* of its interval in struct agent_config, an int64_t in seconds */
+    enum picket_subject subject;
+    enum collector_pace pace;
     void *(*open)(void);    /* what it remembers between rounds; NULL when it remembers nothing */
     void (*collect)(void *memory, struct collector_scope *scope);
     void (*close)(void *take_memory);
@@ -30,11 +35,18 @@ extern const struct collector collector_processes, collector_listening_ports, co
 
 /* The collectors of this build, each with its memory and the time of its next round. */
 struct collectors;
-struct collectors *collectors_open(struct picket_agent *agent, const struct agent_config *config, const char *root,
+struct collectors *collectors_open(struct picket_agent *agent, const struct picket_settings *settings, const char *root,
                                    const char *state_folder);
+/* Other settings from now on; what was counted under the old ones is told first. */
+void collectors_configure(struct collectors *collectors, const struct picket_settings *settings);
 /* Runs those that are due; returns in how many milliseconds the next one is. */
 uint32_t collectors_run(struct collectors *collectors);
-void collectors_close(struct collectors *take_collectors); /* NULL is fine */
+/* Runs one now, by its name, also one that is off; "all": all that are on. False: there is none of that name. */
+bool collectors_collect(struct collectors *collectors, const char *name);
+/* "processes, connections, …" */
+#define COLLECTOR_NAMES_SIZE 512
+void collectors_names(char out[COLLECTOR_NAMES_SIZE]);
+void collectors_close(struct collectors *take_collectors); /* tells what was counted; NULL is fine */
 
 /* A payload under way: elements go into one event until it is full, then into another. */
 struct payload {

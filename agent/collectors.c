@@ -1,10 +1,12 @@
 #include "agent/collector.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/stamp.h"
+#include "wire/json_reader.h"
 
 #define ELEMENT_MAX 52000 /* room that an element is begun with: path and arguments of a process, every byte escaped */
 
@@ -14,18 +16,42 @@ static const struct collector *const table[] = {
 };
 #define COLLECTOR_COUNT (sizeof table / sizeof *table)
 
+#define KEY_MAX 8192             /* longer ones are not counted */
+#define AGGREGATE_BYTES (128 * 1024)
+
 struct collectors {
     struct collector_scope scope;
+    struct picket_settings settings;
     struct {
         void *memory;
-        int64_t interval_ms, next_at_ms;
+        int64_t next_at_ms; /* 0: it never ran */
+        struct picket_aggregate aggregate;
+        void *aggregate_bytes;
     } rounds[COLLECTOR_COUNT];
 };
 
 static void payload_start(struct payload *payload);
 static void payload_report(struct payload *payload);
+static bool element_count(struct payload *payload);
 
-struct collectors *collectors_open(struct picket_agent *agent, const struct agent_config *config, const char *root,
+/* What happens is counted, what there is is not. */
+static bool counts(const struct collector *collector)
+{
+    return collector->pace != COLLECT_SNAPSHOT && collector->subject != PICKET_LOGINS;
+}
+
+static int64_t interval_ms(const struct picket_settings *settings, enum collector_pace pace)
+{
+    switch (pace) {
+    case COLLECT_PROCESSES: return settings->process_polling_us < 1000 ? 1 : settings->process_polling_us / 1000;
+    case COLLECT_CONNECTIONS: return settings->connection_polling_s * INT64_C(1000);
+    case COLLECT_LOGINS: return settings->login_polling_s * INT64_C(1000);
+    case COLLECT_SNAPSHOT: break;
+    }
+    return settings->snapshot_s * INT64_C(1000);
+}
+
+struct collectors *collectors_open(struct picket_agent *agent, const struct picket_settings *settings, const char *root,
                                    const char *state_folder)
 {
     struct collectors *collectors = calloc(1, sizeof *collectors);
@@ -35,31 +61,95 @@ struct collectors *collectors_open(struct picket_agent *agent, const struct agen
     collectors->scope.agent = agent;
     collectors->scope.root = root;
     collectors->scope.state_folder = state_folder;
+    collectors->settings = *settings;
     for (size_t i = 0; i < COLLECTOR_COUNT; i++) {
-        int64_t interval_s;
-        memcpy(&interval_s, (const char *)config + table[i]->interval_offset, sizeof interval_s);
-        collectors->rounds[i].interval_ms = interval_s * 1000;
+        const struct picket_subject_settings *subject = &settings->subjects[table[i]->subject];
         collectors->rounds[i].memory = table[i]->open ? table[i]->open() : NULL;
+        if (!counts(table[i]))
+            continue;
+        collectors->rounds[i].aggregate_bytes = malloc(AGGREGATE_BYTES);
+        if (!collectors->rounds[i].aggregate_bytes)
+            abort();
+        picket_aggregate_init(&collectors->rounds[i].aggregate, collectors->rounds[i].aggregate_bytes, AGGREGATE_BYTES, KEY_MAX, subject->cache_entries,
+                              subject->aggregated ? subject->aggregation_s * INT64_C(1000) : 0);
     }
     return collectors;
+}
+
+void collectors_configure(struct collectors *collectors, const struct picket_settings *settings)
+{
+    int64_t now_ms = collectors->scope.agent->port->monotonic_ms(collectors->scope.agent->port->context);
+
+    collectors->settings = *settings;
+    for (size_t i = 0; i < COLLECTOR_COUNT; i++) {
+        const struct picket_subject_settings *subject = &settings->subjects[table[i]->subject];
+        int64_t latest_ms = now_ms + interval_ms(settings, table[i]->pace);
+        if (collectors->rounds[i].next_at_ms > latest_ms)
+            collectors->rounds[i].next_at_ms = latest_ms;
+        if (counts(table[i]))
+            picket_aggregate_configure(&collectors->rounds[i].aggregate, collectors->scope.agent, subject->cache_entries,
+                                       subject->aggregated ? subject->aggregation_s * INT64_C(1000) : 0);
+    }
+}
+
+static void collector_run(struct collectors *collectors, size_t i)
+{
+    const struct picket_port *port = collectors->scope.agent->port;
+
+    collectors->scope.utc_ms = port->utc_ms(port->context);
+    collectors->scope.priority = (enum picket_priority)collectors->settings.subjects[table[i]->subject].priority;
+    collectors->scope.aggregate = counts(table[i]) ? &collectors->rounds[i].aggregate : NULL;
+    table[i]->collect(collectors->rounds[i].memory, &collectors->scope);
 }
 
 uint32_t collectors_run(struct collectors *collectors)
 {
     const struct picket_port *port = collectors->scope.agent->port;
     int64_t now_ms = port->monotonic_ms(port->context), next_at_ms = INT64_MAX;
+    uint32_t window_ms = UINT32_MAX;
 
     for (size_t i = 0; i < COLLECTOR_COUNT; i++) {
+        if (counts(table[i])) {
+            uint32_t left_ms = picket_aggregate_tick(&collectors->rounds[i].aggregate, collectors->scope.agent);
+            window_ms = left_ms < window_ms ? left_ms : window_ms;
+        }
+        if (collectors->settings.subjects[table[i]->subject].disabled)
+            continue;
         if (!collectors->rounds[i].next_at_ms || collectors->rounds[i].next_at_ms <= now_ms) {
-            collectors->scope.utc_ms = port->utc_ms(port->context);
-            table[i]->collect(collectors->rounds[i].memory, &collectors->scope);
-            collectors->rounds[i].next_at_ms = now_ms + collectors->rounds[i].interval_ms;
+            collector_run(collectors, i);
+            collectors->rounds[i].next_at_ms = now_ms + interval_ms(&collectors->settings, table[i]->pace);
         }
         if (collectors->rounds[i].next_at_ms < next_at_ms)
             next_at_ms = collectors->rounds[i].next_at_ms;
     }
     int64_t wait_ms = next_at_ms - port->monotonic_ms(port->context);
+    wait_ms = wait_ms > window_ms ? window_ms : wait_ms;
     return wait_ms < 0 ? 0 : wait_ms >= UINT32_MAX ? UINT32_MAX - 1 : (uint32_t)wait_ms;
+}
+
+bool collectors_collect(struct collectors *collectors, const char *name)
+{
+    bool all = strcmp(name, "all") == 0, found = all;
+
+    for (size_t i = 0; i < COLLECTOR_COUNT; i++) {
+        bool named = strcmp(name, table[i]->name) == 0;
+        if (named || (all && !collectors->settings.subjects[table[i]->subject].disabled))
+            collector_run(collectors, i);
+        found = found || named;
+    }
+    return found;
+}
+
+void collectors_names(char out[COLLECTOR_NAMES_SIZE])
+{
+    size_t count = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < COLLECTOR_COUNT; i++) {
+        int added = snprintf(out + count, COLLECTOR_NAMES_SIZE - count, "%s%s", i ? ", " : "", table[i]->name);
+        count += added > 0 ? (size_t)added : 0;
+        assert(count < COLLECTOR_NAMES_SIZE);
+    }
 }
 
 void collectors_close(struct collectors *take_collectors)
@@ -67,6 +157,9 @@ void collectors_close(struct collectors *take_collectors)
     if (!take_collectors)
         return;
     for (size_t i = 0; i < COLLECTOR_COUNT; i++) {
+        if (counts(table[i]))
+            picket_aggregate_flush(&take_collectors->rounds[i].aggregate, take_collectors->scope.agent);
+        free(take_collectors->rounds[i].aggregate_bytes);
         if (table[i]->close)
             table[i]->close(take_collectors->rounds[i].memory);
     }
@@ -102,7 +195,7 @@ void payload_end(struct payload *payload)
         return;
     }
     payload->elements++;
-    if (payload->category == PICKET_EVENT_TRIGGERED)
+    if (payload->category == PICKET_EVENT_TRIGGERED && !element_count(payload))
         payload_report(payload);
 }
 
@@ -134,6 +227,67 @@ void member_number_text(struct picket_json_writer *writer, const char *name, uin
     member_text(writer, name, digits);
 }
 
+/* Whether a member differs each time without making another thing of the event: see the device contract, "Aggregation". */
+static bool is_volatile(const struct picket_json_token *name, bool inbound)
+{
+    return PICKET_JSON_IS(name, "ProcessId") || PICKET_JSON_IS(name, "ParentProcessId") || (inbound && PICKET_JSON_IS(name, "RemotePort"));
+}
+
+/* The element without what is volatile; 0: it is too long, or says more than that it happened. */
+static size_t key_make(const char *element, size_t count, char *out, size_t size)
+{
+    struct picket_json_reader reader;
+    struct picket_json_writer writer;
+    struct picket_json_token name;
+    const char *from, *to;
+    char text[32];
+    bool inbound = memmem(element, count, "\"Direction\":\"In\"", 16) != NULL;
+
+    picket_json_init(&reader, element, count, 8);
+    picket_json_write_init(&writer, out, size);
+    picket_json_open_object(&writer);
+    (void)picket_json_next(&reader, &name);
+    while (picket_json_next(&reader, &name) == PICKET_JSON_NAME) {
+        if (PICKET_JSON_IS(&name, "ExtraDetails") || name.count >= sizeof text || !picket_json_skip(&reader, &name, &from, &to))
+            return 0;
+        memcpy(text, name.text, name.count);
+        text[name.count] = '\0';
+        picket_json_write_name(&writer, text);
+        if (!is_volatile(&name, inbound))
+            picket_json_write_raw(&writer, from, (size_t)(to - from));
+        else if (*from == '"')
+            picket_json_write_terminated(&writer, "0");
+        else
+            picket_json_write_int(&writer, 0);
+    }
+    picket_json_close_object(&writer);
+    return picket_json_written(&writer);
+}
+
+/* Hands the one element to the count instead of telling it; false: it is to be told. */
+static bool element_count(struct payload *payload)
+{
+    struct collector_scope *scope = payload->scope;
+    char key[KEY_MAX];
+    size_t count = scope->aggregate ? key_make(scope->text + 1, payload->writer.count - 1, key, sizeof key) : 0;
+
+    if (!count)
+        return false;
+    picket_json_close_array(&payload->writer);
+    const struct picket_event event = {
+        .name = payload->name,
+        .category = payload->category,
+        .utc_ms = payload->utc_ms ? payload->utc_ms : scope->utc_ms,
+        .payload = scope->text,
+        .payload_count = picket_json_written(&payload->writer),
+        .priority = scope->priority,
+    };
+    picket_aggregate_observe(scope->aggregate, scope->agent, &event, key, count, 1);
+    payload->reported = true;
+    payload_start(payload);
+    return true;
+}
+
 static void payload_start(struct payload *payload)
 {
     picket_json_write_init(&payload->writer, payload->scope->text, sizeof payload->scope->text);
@@ -148,6 +302,7 @@ static void payload_report(struct payload *payload)
         .category = payload->category,
         .utc_ms = payload->utc_ms ? payload->utc_ms : payload->scope->utc_ms,
         .payload = payload->scope->text,
+        .priority = payload->scope->priority,
     };
 
     picket_json_close_array(&payload->writer);

@@ -48,6 +48,63 @@ bool credential_read(const char *connection_string, struct credential *out, stru
     return true;
 }
 
+bool credential_rotate(struct credential *credential, const char *base64, size_t count)
+{
+    uint8_t key[PICKET_KEY_MAX];
+    size_t key_count = 0;
+
+    if (credential->by_certificate || !decode_base64(base64, count, key, sizeof key, &key_count) || key_count < PICKET_KEY_MIN)
+        return false;
+    memcpy(credential->other_key, credential->key, sizeof credential->key);
+    credential->other_key_count = credential->key_count;
+    memcpy(credential->key, key, key_count);
+    credential->key_count = key_count;
+    explicit_bzero(key, sizeof key);
+    return true;
+}
+
+void credential_swap(struct credential *credential)
+{
+    struct credential before = *credential;
+
+    if (!credential->other_key_count)
+        return;
+    memcpy(credential->key, before.other_key, sizeof before.key);
+    credential->key_count = before.other_key_count;
+    memcpy(credential->other_key, before.key, sizeof before.key);
+    credential->other_key_count = before.key_count;
+    explicit_bzero(&before, sizeof before);
+}
+
+size_t credential_keys_write(const struct credential *credential, char out[CREDENTIAL_KEYS_SIZE])
+{
+    char one[CREDENTIAL_KEYS_SIZE / 2], other[CREDENTIAL_KEYS_SIZE / 2] = "";
+
+    encode_base64(credential->key, credential->key_count, one);
+    if (credential->other_key_count)
+        encode_base64(credential->other_key, credential->other_key_count, other);
+    int count = snprintf(out, CREDENTIAL_KEYS_SIZE, "%s\n%s\n", one, other);
+    explicit_bzero(one, sizeof one);
+    explicit_bzero(other, sizeof other);
+    return (size_t)count;
+}
+
+bool credential_keys_read(struct credential *credential, const char *text, size_t count)
+{
+    struct credential read = *credential;
+    const char *line = memchr(text, '\n', count);
+    size_t first = line ? (size_t)(line - text) : count, second = line ? count - first - 1 : 0;
+
+    while (second && line[second] == '\n')
+        second--;
+    bool fine = decode_base64(text, first, read.key, sizeof read.key, &read.key_count) && read.key_count >= PICKET_KEY_MIN &&
+                (!second || decode_base64(line + 1, second, read.other_key, sizeof read.other_key, &read.other_key_count));
+    if (fine)
+        *credential = read;
+    explicit_bzero(&read, sizeof read);
+    return fine;
+}
+
 bool credential_token(const struct credential *credential, int64_t expires_s,
                       bool (*hmac)(const uint8_t *key, size_t key_count, const char *text, size_t count,
                                    uint8_t out[CREDENTIAL_HMAC_BYTES]),

@@ -21,11 +21,22 @@ struct credential {
     char module[PICKET_ID_MAX + 1]; /* empty for the device itself */
     uint8_t key[PICKET_KEY_MAX];
     size_t key_count;
+    uint8_t other_key[PICKET_KEY_MAX]; /* the one before a rotation, until the new one has held */
+    size_t other_key_count;            /* 0: there is none */
     bool by_certificate; /* the TLS connection says who it is, and there is no key */
 };
 
 /* "HostName=H[:port];DeviceId=D[;ModuleId=M];SharedAccessKey=K", or with x509=true for the key. The reason never shows the key. */
 bool credential_read(const char *connection_string, struct credential *out, struct reason *why);
+
+/* Another key from now on; the one that held until now is the other one. False: it is not Base64 of a key. */
+bool credential_rotate(struct credential *credential, const char *base64, size_t count);
+/* The server did not know the key: the other one is tried next. Nothing is done where there is none. */
+void credential_swap(struct credential *credential);
+/* Both as text, a line each, and back; for whoever keeps them across a restart. */
+#define CREDENTIAL_KEYS_SIZE (2 * ((PICKET_KEY_MAX + 2) / 3 * 4 + 2))
+size_t credential_keys_write(const struct credential *credential, char out[CREDENTIAL_KEYS_SIZE]);
+bool credential_keys_read(struct credential *credential, const char *text, size_t count);
 
 /* "SharedAccessSignature sr=…&sig=…&se=…" for the identity, valid until `expires_s`. `hmac` is HMAC-SHA256 from
  * whatever library the platform has. False when that fails or the token gets too long. */

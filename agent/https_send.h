@@ -7,7 +7,7 @@
 /* Messages by HTTPS, in IoT Hub's dialect, over a connection that is kept. */
 struct https_sender {
     struct uplink *uplink;
-    const struct credential *credential; /* borrowed */
+    struct credential *credential; /* borrowed */
     bool by_certificate;                 /* the connection says who we are, and no token is sent */
     char token[CREDENTIAL_TOKEN_SIZE];
     int64_t token_made_s; /* 0: none */

@@ -9,14 +9,18 @@
 #include "agent/spool.h"
 
 #define STATE_NAME_SIZE 32
+#define KEYS_NAME "keys"
 
 struct linux_port {
-    const struct agent_config *config;
+    struct agent_config *config;
     struct spool *spool;
+    struct uplink *uplink;
     struct https_sender https;
+    struct hub *hub; /* NULL: by HTTPS */
     struct reason trouble;
 };
 
+static void keys_load(struct linux_port *port);
 static void fill_port(struct linux_port *port, struct picket_port *out);
 static int64_t utc_ms(void *context);
 static int64_t monotonic_ms(void *context);
@@ -35,9 +39,11 @@ static enum picket_kept_status oldest_message(void *context, char *buffer, size_
 static enum picket_kept_status newest_message(void *context, struct picket_message *out);
 static void forget_message(void *context);
 
-struct linux_port *linux_port_open(const struct agent_config *config, const volatile sig_atomic_t *stopping,
+struct linux_port *linux_port_open(struct agent_config *config, const struct hub_hooks *hooks, const volatile sig_atomic_t *stopping,
                                    struct picket_port *port, struct reason *why)
 {
+    static const struct hub_hooks none = {NULL, NULL, NULL};
+    bool mqtt = strcmp(config->transport, "mqtt") == 0;
     struct linux_port *opened = calloc(1, sizeof *opened);
 
     if (!opened)
@@ -45,23 +51,26 @@ struct linux_port *linux_port_open(const struct agent_config *config, const vola
     opened->config = config;
     const struct uplink_target target = {
         .host = config->credential.host,
-        .port = config->credential.port,
+        .port = mqtt ? (uint16_t)config->mqtt_port : config->credential.port,
         .ca_file = config->ca_file,
         .certificate_file = config->certificate_file,
         .key_file = config->key_file,
         .proxy = config->proxy,
     };
-    opened->https = (struct https_sender){.credential = &config->credential, .by_certificate = config->credential.by_certificate};
-    opened->https.uplink = uplink_new(&target, stopping, why);
-    if (!opened->https.uplink) {
+    opened->uplink = uplink_new(&target, stopping, why);
+    if (!opened->uplink) {
         linux_port_close(opened);
         return NULL;
     }
+    opened->https = (struct https_sender){.uplink = opened->uplink, .credential = &config->credential, .by_certificate = config->credential.by_certificate};
+    if (mqtt)
+        opened->hub = hub_new(opened->uplink, &config->credential, hooks ? hooks : &none, stopping);
     opened->spool = spool_open(config->spool_folder, (uint64_t)config->spool_bytes, why);
     if (!opened->spool) {
         linux_port_close(opened);
         return NULL;
     }
+    keys_load(opened);
     fill_port(opened, port);
     return opened;
 }
@@ -81,6 +90,52 @@ void linux_port_dry(struct picket_port *port)
     };
 }
 
+uint32_t linux_port_serve(struct linux_port *port)
+{
+    return port->hub ? hub_serve(port->hub, utc_ms(NULL) / 1000, &port->trouble) : UINT32_MAX;
+}
+
+int linux_port_socket(const struct linux_port *port)
+{
+    return port->hub ? hub_socket(port->hub) : -1;
+}
+
+bool linux_port_report(struct linux_port *port, const char *json, size_t count)
+{
+    return port->hub && hub_report(port->hub, json, count, &port->trouble);
+}
+
+/* What a rotation left. */
+static void keys_load(struct linux_port *port)
+{
+    char path[FILE_PATH_SIZE + sizeof KEYS_NAME + 1], text[CREDENTIAL_KEYS_SIZE];
+
+    snprintf(path, sizeof path, "%s/" KEYS_NAME, port->config->spool_folder);
+    long count = port->config->credential.by_certificate ? -1 : file_read(path, text, sizeof text);
+    if (count > 0)
+        (void)credential_keys_read(&port->config->credential, text, (size_t)count);
+    explicit_bzero(text, sizeof text);
+}
+
+bool linux_port_rotate(struct linux_port *port, const char *base64, size_t count)
+{
+    struct credential before = port->config->credential;
+    char text[CREDENTIAL_KEYS_SIZE];
+
+    if (!credential_rotate(&port->config->credential, base64, count))
+        return false;
+    const struct iovec part = {text, credential_keys_write(&port->config->credential, text)};
+    bool kept = file_write(port->config->spool_folder, KEYS_NAME, &part, 1, &port->trouble);
+    if (!kept)
+        port->config->credential = before;
+    port->https.token_made_s = 0;
+    if (port->hub)
+        hub_renew(port->hub);
+    explicit_bzero(text, sizeof text);
+    explicit_bzero(&before, sizeof before);
+    return kept;
+}
+
 const char *linux_port_trouble(const struct linux_port *port)
 {
     return port->trouble.text;
@@ -95,7 +150,8 @@ void linux_port_close(struct linux_port *take_port)
 {
     if (!take_port)
         return;
-    uplink_free(take_port->https.uplink);
+    hub_free(take_port->hub);
+    uplink_free(take_port->uplink);
     spool_close(take_port->spool);
     explicit_bzero(take_port->https.token, sizeof take_port->https.token);
     free(take_port);
@@ -254,5 +310,8 @@ static void send_message(void *context, const struct picket_message *message, st
 {
     struct linux_port *port = context;
 
-    https_send(&port->https, message, utc_ms(NULL) / 1000, out, &port->trouble);
+    if (port->hub)
+        hub_send(port->hub, message, utc_ms(NULL) / 1000, out, &port->trouble);
+    else
+        https_send(&port->https, message, utc_ms(NULL) / 1000, out, &port->trouble);
 }

@@ -4,16 +4,26 @@
 #include <signal.h>
 
 #include "agent/agent_config.h"
+#include "agent/hub.h"
 #include "agent/port.h"
 
-/* The port on Linux: clocks, HTTPS by GnuTLS with a kept-alive connection and SAS tokens, the spool and the saved
- * numbering in files. The server's certificate is always verified against the configured CA and its name. */
+/* The port on Linux: clocks, MQTT or HTTPS (agent/uplink), the spool and the saved numbering in files. */
 struct linux_port;
 
-/* Fills `port`. `config` and `stopping` are borrowed until linux_port_close(); when the flag is set, a call that waits
+/* Fills `port`. `hooks` are for MQTT, and may be NULL. `config`, whose credential may be rotated, and `stopping` are borrowed until linux_port_close(); when the flag is set, a call that waits
  * for the network gives up within half a second, but for a name look-up. NULL when the CA or the spool folder cannot be used. */
-struct linux_port *linux_port_open(const struct agent_config *config, const volatile sig_atomic_t *stopping,
+struct linux_port *linux_port_open(struct agent_config *config, const struct hub_hooks *hooks, const volatile sig_atomic_t *stopping,
                                    struct picket_port *port, struct reason *why);
+
+/* With MQTT: takes what the server has to say, and keeps the connection. Returns in how many milliseconds there is something to do
+ * again, UINT32_MAX where nothing ever is; sooner when the socket (-1: none) has something to read. */
+uint32_t linux_port_serve(struct linux_port *port);
+int linux_port_socket(const struct linux_port *port);
+/* Reported properties of the twin. False: they cannot be told now. */
+bool linux_port_report(struct linux_port *port, const char *json, size_t count);
+/* Uses that key from now on, and after a restart; the old one is tried again should the server not know it. False: it is no key, or
+ * cannot be kept. */
+bool linux_port_rotate(struct linux_port *port, const char *base64, size_t count);
 
 /* A port that sends nothing and remembers nothing: each message is printed to stdout, one a line, also one that would
  * have been kept. */

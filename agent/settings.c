@@ -31,6 +31,8 @@ void picket_settings_default(struct picket_settings *out)
     out->message_timeout_s = 0;
     out->process_mode = PICKET_PROCESS_AUTO;
     out->process_polling_us = 5000000;
+    out->connection_polling_s = 15;
+    out->login_polling_s = 15;
     out->packet_buffer_bytes = 2097152;
     out->files_recursive = true;
 }

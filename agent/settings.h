@@ -45,6 +45,7 @@ struct picket_settings {
     uint32_t message_timeout_s; /* an unsent message older than that is dropped; 0: none is */
     uint32_t process_mode;
     uint32_t process_polling_us;
+    uint32_t connection_polling_s, login_polling_s;
     uint32_t packet_buffer_bytes;
     bool login_use_pam, files_recursive;
     char network_devices[PICKET_SETTING_SHORT]; /* lists with commas between */

@@ -10,9 +10,10 @@
 #include "agent/agent_config.h"
 #include "agent/collector.h"
 #include "agent/linux_port.h"
+#include "agent/remote.h"
 #include "runtime/process.h"
 
-#define QUEUE_BYTES (512 * 1024)
+#define QUEUE_BYTES (256 * 1024) /* of what is urgent; half of it for each of the other priorities */
 #define MESSAGE_BYTES (128 * 1024)
 
 enum exit_code { EXIT_DONE = 0, EXIT_CONFIG = 2, EXIT_AWAY = 3, EXIT_USAGE = 64 };
@@ -29,9 +30,10 @@ struct program {
     struct linux_port *linux_port; /* NULL in a dry run */
     struct picket_agent agent;
     struct collectors *collectors;
+    struct remote remote;
     unsigned failures_told;
     uint64_t drops_told;
-    char queue[QUEUE_BYTES], message[MESSAGE_BYTES];
+    char high[QUEUE_BYTES], medium[QUEUE_BYTES / 2], low[QUEUE_BYTES / 2], message[MESSAGE_BYTES];
 };
 
 /* Set by the signals, seen by every wait. */
@@ -118,36 +120,44 @@ static void print_usage(FILE *to)
 static enum exit_code run(struct program *program)
 {
     const struct picket_agent_memory memory = {
-        .queues = {{program->queue, sizeof program->queue}}, .message = program->message, .message_size = sizeof program->message};
-    const uint32_t interval_ms = (uint32_t)(program->config.send_interval_s * 1000);
-    const struct picket_agent_settings settings = {PICKET_VERSION, {interval_ms, interval_ms, interval_ms}};
+        .queues = {{program->high, sizeof program->high}, {program->medium, sizeof program->medium}, {program->low, sizeof program->low}},
+        .message = program->message,
+        .message_size = sizeof program->message};
+    struct picket_settings base;
+    struct hub_hooks hooks;
     enum exit_code code = EXIT_DONE;
     struct reason why;
     sigset_t waiting;
 
+    agent_config_settings(&program->config, &base);
+    const uint32_t interval_ms = base.interval_s[PICKET_HIGH] * 1000;
+    const struct picket_agent_settings settings = {PICKET_VERSION, {interval_ms, interval_ms, interval_ms}};
+    remote_hooks(&program->remote, &hooks);
     catch_stop(&waiting);
     if (program->wishes.dry_run) {
         linux_port_dry(&program->port);
     } else {
-        program->linux_port = linux_port_open(&program->config, &stopping, &program->port, &why);
+        program->linux_port = linux_port_open(&program->config, &hooks, &stopping, &program->port, &why);
         if (!program->linux_port) {
             fprintf(stderr, "picket-agent: %s\n", why.text);
             return EXIT_CONFIG;
         }
     }
     picket_agent_init(&program->agent, &program->port, &settings, &memory);
-    program->collectors = collectors_open(&program->agent, &program->config, "",
+    program->collectors = collectors_open(&program->agent, &base, "",
                                           program->wishes.dry_run ? NULL : program->config.spool_folder);
+    if (program->linux_port)
+        remote_begin(&program->remote, &program->agent, program->collectors, program->linux_port, &base);
     if (program->wishes.once)
         code = run_once(program);
     else
         run_on(program, &waiting);
+    collectors_close(program->collectors);
     picket_agent_done(&program->agent);
     if (code == EXIT_AWAY)
         fprintf(stderr, "picket-agent: %s; what was seen %s\n", linux_port_trouble(program->linux_port),
                 picket_agent_waiting(&program->agent) ? "could not be kept either" : "is kept");
     tell_drops(program);
-    collectors_close(program->collectors);
     linux_port_close(program->linux_port);
     return code;
 }
@@ -179,19 +189,25 @@ static void run_on(struct program *program, const sigset_t *waiting)
 {
     sigset_t blocked = *waiting;
 
-    fprintf(stderr, "picket-agent: watching; messages go to %s\n",
-            program->linux_port ? program->config.credential.host : "stdout");
+    fprintf(stderr, "picket-agent: watching; messages go to %s%s%s\n", program->linux_port ? program->config.credential.host : "stdout",
+            program->linux_port ? " by " : "", program->linux_port ? program->config.transport : "");
     while (!stopping) {
         uint32_t wait_ms = collectors_run(program->collectors);
-        uint32_t agent_ms = picket_agent_tick(&program->agent);
+        uint32_t agent_ms = picket_agent_tick(&program->agent), port_ms = UINT32_MAX;
+        if (program->linux_port) {
+            port_ms = linux_port_serve(program->linux_port);
+            remote_serve(&program->remote);
+        }
         wait_ms = agent_ms < wait_ms ? agent_ms : wait_ms;
+        wait_ms = port_ms < wait_ms ? port_ms : wait_ms;
         tell_change(program);
         sigaddset(&blocked, SIGTERM);
         sigaddset(&blocked, SIGINT);
         sigprocmask(SIG_BLOCK, &blocked, NULL);
         const struct timespec wait = {wait_ms / 1000, (long)(wait_ms % 1000) * 1000000};
+        struct pollfd heard = {.fd = program->linux_port ? linux_port_socket(program->linux_port) : -1, .events = POLLIN};
         if (!stopping && wait_ms)
-            ppoll(NULL, 0, &wait, waiting);
+            ppoll(&heard, 1, &wait, waiting);
         sigprocmask(SIG_SETMASK, waiting, NULL);
     }
 }

@@ -6,7 +6,7 @@
 
 static struct fake fake;
 static struct picket_agent agent;
-static struct agent_config config;
+static struct picket_settings config;
 static struct collector_scope scope;
 static char queue[1024 * 1024], message[128 * 1024];
 
@@ -14,12 +14,10 @@ static void setup(void)
 {
     const struct picket_agent_settings settings = {"1.2.3", {1000, 1000, 1000}};
     const struct picket_agent_memory memory = {.queues = {{queue, sizeof queue}}, .message = message, .message_size = sizeof message};
-    struct reason why;
-
     root_make();
     fake_init(&fake);
     picket_agent_init(&agent, &fake.port, &settings, &memory);
-    ck_assert(agent_config_read("", 0, "agent.conf", &config, &why));
+    picket_settings_default(&config);
     scope.agent = &agent;
     scope.root = root;
     scope.utc_ms = FAKE_START_UTC_MS;
@@ -48,8 +46,8 @@ static unsigned sent(const char *name)
 
 START_TEST(each_collector_has_its_own_interval)
 {
-    config.snapshot_interval_s = 100;
-    config.process_interval_s = 7;
+    config.snapshot_s = 100;
+    config.process_polling_us = 7000000;
     struct collectors *collectors = collectors_open(&agent, &config, root, NULL);
 
     ck_assert_uint_eq(collectors_run(collectors), 7000);
@@ -71,7 +69,7 @@ START_TEST(a_collector_that_comes_late_is_not_made_up_for)
 {
     struct collectors *collectors = collectors_open(&agent, &config, root, NULL);
 
-    config.snapshot_interval_s = 3600;
+    config.snapshot_s = 3600;
     collectors_run(collectors);
     fake.now_ms += 10 * INT64_C(3600000);
     ck_assert_uint_gt(collectors_run(collectors), 0);

@@ -106,7 +106,7 @@ static void configure(const char *host, uint16_t port_number, const char *ca_fil
 static void open_port(const char *host, uint16_t port_number, const char *ca_file)
 {
     configure(host, port_number, ca_file);
-    opened = linux_port_open(&config, &stopping, &port, &why);
+    opened = linux_port_open(&config, NULL, &stopping, &port, &why);
     ck_assert_msg(opened != NULL, "%s", why.text);
 }
 
@@ -291,7 +291,7 @@ START_TEST(an_authority_that_is_none_is_told_at_once)
     snprintf(path, sizeof path, "%s", root_path("/ca.pem"));
     root_write("/ca.pem", "no certificate\n");
     configure("localhost", 443, path);
-    ck_assert_ptr_null(linux_port_open(&config, &stopping, &port, &why));
+    ck_assert_ptr_null(linux_port_open(&config, NULL, &stopping, &port, &why));
     ck_assert_ptr_nonnull(strstr(why.text, path));
 }
 END_TEST
