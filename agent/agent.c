@@ -89,6 +89,18 @@ bool picket_agent_observe(struct picket_agent *agent, const struct picket_event 
     return true;
 }
 
+void picket_agent_lose(struct picket_agent *agent, enum picket_priority priority, uint64_t count, const char *reason)
+{
+    struct picket_sequence *sequence = &lane_of(agent, priority)->sequence;
+
+    if (!count)
+        return;
+    sequence->next += count;
+    picket_sequence_drop(sequence, sequence->next - count, sequence->next - 1, reason);
+    agent->counts.observed += count;
+    agent->counts.dropped += count;
+}
+
 void picket_agent_configure(struct picket_agent *agent, const struct picket_agent_settings *settings)
 {
     memcpy(agent->settings.interval_ms, settings->interval_ms, sizeof settings->interval_ms);

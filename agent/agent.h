@@ -76,6 +76,9 @@ void picket_agent_init(struct picket_agent *agent, const struct picket_port *por
  * and never sends. */
 bool picket_agent_observe(struct picket_agent *agent, const struct picket_event *event);
 
+/* So many happenings went before they could be observed: they are numbered and told as dropped. */
+void picket_agent_lose(struct picket_agent *agent, enum picket_priority priority, uint64_t count, const char *reason);
+
 /* Other intervals from now on; what waits is due at once. `version` stays as it was. */
 void picket_agent_configure(struct picket_agent *agent, const struct picket_agent_settings *settings);
 

@@ -52,7 +52,7 @@ static void read_records(const char *path, struct place *place, bool failed, int
 static void report(struct payload *payload, const struct login *login, bool failed, bool snapshot);
 
 const struct collector collector_logins = {
-    "logins", PICKET_LOGINS, COLLECT_LOGINS, open_memory, collect, free,
+    "logins", PICKET_LOGINS, COLLECT_LOGINS, open_memory, collect, free, NULL,
 };
 
 bool login_read(const struct utmp *record, bool failed, struct login *out)

@@ -9,9 +9,11 @@
 
 #include "agent/collector.h"
 #include "agent/file.h"
+#include "agent/process_watch.h"
 #include "agent/stamp.h"
 
 #define STAT_TEXT_MAX 1024
+#define RECENT_MAX 2048
 #define STAT_STATE 0   /* fields after the name, from 0 */
 #define STAT_PARENT 1
 #define STAT_FLAGS 6
@@ -27,6 +29,10 @@ struct seen {
 };
 
 struct memory {
+    struct process_watch *watch; /* NULL: there is none, and processes are looked at in intervals */
+    bool watch_tried;
+    struct seen *recent; /* the last RECENT_MAX that the watch told of, round and round */
+    size_t recent_next;
     struct seen *seen; /* by pid */
     size_t count;
     bool begun; /* the first listing was made */
@@ -39,7 +45,9 @@ struct listing {
 
 static void *open_memory(void);
 static void collect(void *memory, struct collector_scope *scope);
+static void list(struct memory *memory, struct collector_scope *scope);
 static void close_memory(void *take_memory);
+static int watch_socket(const void *memory);
 static const struct seen *find_seen(const struct memory *memory, const struct seen *seen);
 static void listing_add(struct listing *listing, const struct seen *seen);
 static int compare_pids(const void *a, const void *b);
@@ -49,7 +57,7 @@ static void read_command_line(const char *folder, struct process *out);
 static uint64_t executable_digest(const char *path);
 
 const struct collector collector_processes = {
-    "processes", PICKET_PROCESSES, COLLECT_PROCESSES, open_memory, collect, close_memory,
+    "processes", PICKET_PROCESSES, COLLECT_PROCESSES, open_memory, collect, close_memory, watch_socket,
 };
 
 bool process_stat_read(const char *text, size_t count, struct process *out)
@@ -120,14 +128,99 @@ static void close_memory(void *take_memory)
 {
     struct memory *memory = take_memory;
 
-    if (memory)
+    if (memory) {
+        process_watch_close(memory->watch);
+        free(memory->recent);
         free(memory->seen);
+    }
     free(memory);
 }
 
+static int watch_socket(const void *context)
+{
+    const struct memory *memory = context;
+
+    return memory->watch ? process_watch_socket(memory->watch) : -1;
+}
+
+/* By the mode that is wished for; where the kernel does not let us, in intervals, and said so once. */
+static void watch_choose(struct memory *memory, const struct collector_scope *scope)
+{
+    bool wished = scope->settings && !scope->root[0] && scope->settings->process_mode != PICKET_PROCESS_POLLING;
+    struct reason why;
+
+    if (!wished) {
+        process_watch_close(memory->watch);
+        memory->watch = NULL;
+        memory->watch_tried = false;
+        return;
+    }
+    if (memory->watch_tried)
+        return;
+    memory->watch_tried = true;
+    memory->watch = process_watch_open(scope->settings->packet_buffer_bytes, &why);
+    if (!memory->watch)
+        fprintf(stderr, "picket-agent: processes are looked at in intervals: %s\n", why.text);
+}
+
+/* A program that was begun around the time of a listing may be in both. */
+static bool told_by_watch(const struct memory *memory, const struct seen *seen)
+{
+    for (size_t i = 0; memory->recent && i < RECENT_MAX; i++)
+        if (memcmp(&memory->recent[i], seen, sizeof *seen) == 0)
+            return true;
+    return false;
+}
+
+static bool told_by_listing(const struct memory *memory, const struct seen *seen)
+{
+    const struct seen *before = find_seen(memory, seen);
+    return before && before->executable == seen->executable;
+}
+
+static void watch_report(struct memory *memory, struct payload *payload, const struct process *process, uint64_t times)
+{
+    const struct seen seen = {process->pid, process->started, executable_digest(process->executable)};
+
+    if (!memory->recent && !(memory->recent = calloc(RECENT_MAX, sizeof *memory->recent)))
+        abort();
+    if (times == 1 && told_by_listing(memory, &seen))
+        return;
+    memory->recent[memory->recent_next++ % RECENT_MAX] = seen;
+    payload_times(payload, times);
+    report(payload, process, false);
+}
+
+static void watch_drain(struct memory *memory, struct collector_scope *scope)
+{
+    struct process *process = malloc(sizeof *process);
+    struct payload payload;
+    uint64_t times;
+
+    if (!process)
+        abort();
+    payload_open_each(&payload, scope, "ProcessCreate");
+    while (process_watch_next(memory->watch, process, &times))
+        watch_report(memory, &payload, process, times);
+    payload_close(&payload);
+    picket_agent_lose(scope->agent, scope->priority, process_watch_lost(memory->watch), "watch-full");
+    free(process);
+}
+
+/* What runs is listed once at the beginning, and where it is not told by the kernel. */
 static void collect(void *context, struct collector_scope *scope)
 {
     struct memory *memory = context;
+
+    watch_choose(memory, scope);
+    if (memory->watch)
+        watch_drain(memory, scope);
+    if (!memory->watch || !memory->begun || process_watch_overran(memory->watch))
+        list(memory, scope);
+}
+
+static void list(struct memory *memory, struct collector_scope *scope)
+{
     struct listing now = {NULL, 0, 0};
     struct payload payload;
     struct process process;
@@ -148,7 +241,7 @@ static void collect(void *context, struct collector_scope *scope)
         if (before && process.ended)
             seen.executable = before->executable;
         listing_add(&now, &seen);
-        if (!before || before->executable != seen.executable)
+        if ((!before || before->executable != seen.executable) && !told_by_watch(memory, &seen))
             report(&payload, &process, !memory->begun);
     }
     closedir(folder);

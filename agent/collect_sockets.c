@@ -65,11 +65,11 @@ static void report_connection(struct payload *payload, const struct socket_row *
 static bool port_listens(const struct rows *listening, const struct socket_row *row);
 
 const struct collector collector_listening_ports = {
-    "listening ports", PICKET_LISTENING_PORTS, COLLECT_SNAPSHOT, NULL, collect_listening, NULL,
+    "listening ports", PICKET_LISTENING_PORTS, COLLECT_SNAPSHOT, NULL, collect_listening, NULL, NULL,
 };
 const struct collector collector_connections = {
     "connections", PICKET_CONNECTIONS, COLLECT_CONNECTIONS, open_connections, collect_connections,
-    close_connections,
+    close_connections, NULL,
 };
 
 bool socket_row_read(enum socket_table table, const char *line, size_t count, struct socket_row *out)

@@ -29,7 +29,7 @@ static bool is_member(struct field members, const char *user);
 static void join(char *list, struct field item);
 
 const struct collector collector_users = {
-    "local users", PICKET_USERS, COLLECT_SNAPSHOT, NULL, collect, NULL,
+    "local users", PICKET_USERS, COLLECT_SNAPSHOT, NULL, collect, NULL, NULL,
 };
 
 bool user_read(const char *line, size_t count, struct user *out)

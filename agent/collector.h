@@ -1,6 +1,8 @@
 #ifndef PICKET_AGENT_COLLECTOR_H
 #define PICKET_AGENT_COLLECTOR_H
 
+#include <poll.h>
+
 #include "agent/aggregate.h"
 #include "agent/settings.h"
 #include "wire/json_writer.h"
@@ -14,6 +16,7 @@ struct collector_scope {
     const char *root;         /* in front of /proc, /etc and /var: "" on a host, a folder of fixtures in tests */
     const char *state_folder; /* where a collector may remember how far it got; NULL: nowhere */
     int64_t utc_ms;           /* when this round began */
+    const struct picket_settings *settings; /* NULL: as they are by default, and looked at in intervals alone */
     enum picket_priority priority;
     struct picket_aggregate *aggregate; /* what happens is counted there; NULL: each is told */
     char text[COLLECTOR_TEXT_SIZE];
@@ -28,6 +31,7 @@ struct collector {
     void *(*open)(void);    /* what it remembers between rounds; NULL when it remembers nothing */
     void (*collect)(void *memory, struct collector_scope *scope);
     void (*close)(void *take_memory);
+    int (*socket)(const void *memory); /* readable when it has something before its time; -1: none. May be NULL */
 };
 
 extern const struct collector collector_processes, collector_listening_ports, collector_connections, collector_logins,
@@ -41,6 +45,9 @@ struct collectors *collectors_open(struct picket_agent *agent, const struct pick
 void collectors_configure(struct collectors *collectors, const struct picket_settings *settings);
 /* Runs those that are due; returns in how many milliseconds the next one is. */
 uint32_t collectors_run(struct collectors *collectors);
+/* What a poll may wait for beside the time: the collectors that have something before theirs. Returns how many. */
+#define COLLECTOR_SOCKETS_MAX 8
+size_t collectors_sockets(const struct collectors *collectors, struct pollfd out[COLLECTOR_SOCKETS_MAX]);
 /* Runs one now, by its name, also one that is off; "all": all that are on. False: there is none of that name. */
 bool collectors_collect(struct collectors *collectors, const char *name);
 /* "processes, connections, …" */
@@ -57,6 +64,7 @@ struct payload {
     struct picket_json_writer writer;
     struct picket_json_writer begun; /* the writer as it was before the element under way */
     size_t elements;
+    uint64_t times; /* of the next one */
     bool reported; /* at least one event */
 };
 
@@ -64,6 +72,8 @@ struct payload {
 void payload_open_list(struct payload *payload, struct collector_scope *scope, const char *name);
 /* Happenings: each element is an event of its own. */
 void payload_open_each(struct payload *payload, struct collector_scope *scope, const char *name);
+/* How often the next element happened; 1 unless it is said. */
+void payload_times(struct payload *payload, uint64_t times);
 /* Opens an element; write its members, then end it. One that is longer than an event can be is left out. */
 struct picket_json_writer *payload_begin(struct payload *payload);
 void payload_end(struct payload *payload);

@@ -1,6 +1,7 @@
 #include "agent/collector.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,8 +99,28 @@ static void collector_run(struct collectors *collectors, size_t i)
 
     collectors->scope.utc_ms = port->utc_ms(port->context);
     collectors->scope.priority = (enum picket_priority)collectors->settings.subjects[table[i]->subject].priority;
+    collectors->scope.settings = &collectors->settings;
     collectors->scope.aggregate = counts(table[i]) ? &collectors->rounds[i].aggregate : NULL;
     table[i]->collect(collectors->rounds[i].memory, &collectors->scope);
+}
+
+static bool has_something(const struct collectors *collectors, size_t i)
+{
+    struct pollfd readable = {.fd = table[i]->socket ? table[i]->socket(collectors->rounds[i].memory) : -1, .events = POLLIN};
+
+    return readable.fd >= 0 && poll(&readable, 1, 0) > 0;
+}
+
+size_t collectors_sockets(const struct collectors *collectors, struct pollfd out[COLLECTOR_SOCKETS_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < COLLECTOR_COUNT && count < COLLECTOR_SOCKETS_MAX; i++) {
+        int socket = table[i]->socket && !collectors->settings.subjects[table[i]->subject].disabled ? table[i]->socket(collectors->rounds[i].memory) : -1;
+        if (socket >= 0)
+            out[count++] = (struct pollfd){.fd = socket, .events = POLLIN};
+    }
+    return count;
 }
 
 uint32_t collectors_run(struct collectors *collectors)
@@ -115,7 +136,7 @@ uint32_t collectors_run(struct collectors *collectors)
         }
         if (collectors->settings.subjects[table[i]->subject].disabled)
             continue;
-        if (!collectors->rounds[i].next_at_ms || collectors->rounds[i].next_at_ms <= now_ms) {
+        if (!collectors->rounds[i].next_at_ms || collectors->rounds[i].next_at_ms <= now_ms || has_something(collectors, i)) {
             collector_run(collectors, i);
             collectors->rounds[i].next_at_ms = now_ms + interval_ms(&collectors->settings, table[i]->pace);
         }
@@ -168,14 +189,19 @@ void collectors_close(struct collectors *take_collectors)
 
 void payload_open_list(struct payload *payload, struct collector_scope *scope, const char *name)
 {
-    *payload = (struct payload){.scope = scope, .name = name, .category = PICKET_EVENT_PERIODIC};
+    *payload = (struct payload){.scope = scope, .name = name, .category = PICKET_EVENT_PERIODIC, .times = 1};
     payload_start(payload);
 }
 
 void payload_open_each(struct payload *payload, struct collector_scope *scope, const char *name)
 {
-    *payload = (struct payload){.scope = scope, .name = name, .category = PICKET_EVENT_TRIGGERED};
+    *payload = (struct payload){.scope = scope, .name = name, .category = PICKET_EVENT_TRIGGERED, .times = 1};
     payload_start(payload);
+}
+
+void payload_times(struct payload *payload, uint64_t times)
+{
+    payload->times = times;
 }
 
 struct picket_json_writer *payload_begin(struct payload *payload)
@@ -197,6 +223,7 @@ void payload_end(struct payload *payload)
     payload->elements++;
     if (payload->category == PICKET_EVENT_TRIGGERED && !element_count(payload))
         payload_report(payload);
+    payload->times = 1;
 }
 
 void payload_close(struct payload *payload)
@@ -282,7 +309,7 @@ static bool element_count(struct payload *payload)
         .payload_count = picket_json_written(&payload->writer),
         .priority = scope->priority,
     };
-    picket_aggregate_observe(scope->aggregate, scope->agent, &event, key, count, 1);
+    picket_aggregate_observe(scope->aggregate, scope->agent, &event, key, count, payload->times);
     payload->reported = true;
     payload_start(payload);
     return true;
@@ -307,7 +334,7 @@ static void payload_report(struct payload *payload)
 
     picket_json_close_array(&payload->writer);
     event.payload_count = picket_json_written(&payload->writer);
-    if (event.payload_count)
+    for (uint64_t i = 0; event.payload_count && i < payload->times; i++)
         (void)picket_agent_observe(payload->scope->agent, &event); /* what is dropped is counted there */
     payload->reported = true;
     payload_start(payload);

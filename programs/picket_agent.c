@@ -205,9 +205,10 @@ static void run_on(struct program *program, const sigset_t *waiting)
         sigaddset(&blocked, SIGINT);
         sigprocmask(SIG_BLOCK, &blocked, NULL);
         const struct timespec wait = {wait_ms / 1000, (long)(wait_ms % 1000) * 1000000};
-        struct pollfd heard = {.fd = program->linux_port ? linux_port_socket(program->linux_port) : -1, .events = POLLIN};
+        struct pollfd heard[1 + COLLECTOR_SOCKETS_MAX] = {{.fd = program->linux_port ? linux_port_socket(program->linux_port) : -1, .events = POLLIN}};
+        size_t heard_count = 1 + collectors_sockets(program->collectors, heard + 1);
         if (!stopping && wait_ms)
-            ppoll(&heard, 1, &wait, waiting);
+            ppoll(heard, heard_count, &wait, waiting);
         sigprocmask(SIG_SETMASK, waiting, NULL);
     }
 }

@@ -165,6 +165,7 @@ static enum status host_enrol(struct up *up, struct problem *why)
         buf_init(&config, LINE_BYTES_MAX);
         buf_format(&config, "# Written by `picket up` at each start.\nconnection_string = %s\n", json_string_value(connection));
         buf_format(&config, "ca_file = %s\n", up_path(up, "certificates/ca.pem"));
+        buf_format(&config, "transport = mqtt\nmqtt_port = %lld\n", (long long)up->state.port_mqtts);
         buf_format(&config, "spool_folder = %s\n", up_path(up, "spool"));
         buf_format(&config, "send_interval_s = %d\n", SEND_INTERVAL_S);
         status = process_write_file(up_path(up, "agent.conf"), buf_as_text(&config), 0600, why);

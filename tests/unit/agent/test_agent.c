@@ -777,6 +777,21 @@ START_TEST(a_priority_without_a_queue_shares_the_one_above)
 }
 END_TEST
 
+START_TEST(what_went_before_it_could_be_observed_is_told)
+{
+    observe(1);
+    picket_agent_lose(&agent, PICKET_HIGH, 5, "watch-full");
+    picket_agent_lose(&agent, PICKET_HIGH, 0, "watch-full");
+    observe(1);
+    tick_after(INTERVAL_MS);
+    tick_after(INTERVAL_MS);
+    ck_assert_uint_eq(fake.sent_count, 2);
+    assert_numbers(&fake.sent[1], 7, 1);
+    ck_assert(tells(&fake.sent[0], 2, 6, "watch-full") || tells(&fake.sent[1], 2, 6, "watch-full"));
+    ck_assert_uint_eq(agent.counts.dropped, 5);
+}
+END_TEST
+
 START_TEST(other_intervals_hold_from_now_on_and_what_waits_is_due)
 {
     const struct picket_agent_settings other = {"x", {1000, 1000, 1000}};
@@ -941,6 +956,7 @@ int main(void)
         each_priority_waits_its_own_time_under_a_numbering_of_its_own,
         a_flood_of_one_priority_crowds_out_no_other,
         a_priority_without_a_queue_shares_the_one_above,
+        what_went_before_it_could_be_observed_is_told,
         other_intervals_hold_from_now_on_and_what_waits_is_due,
         through_outages_power_cuts_and_refusals_every_number_arrives_or_is_told,
     };
