@@ -6,6 +6,7 @@
 #include "agent/stamp.h"
 
 #define SCHEMA_VERSION "1.0"
+#define SMALL_MESSAGE 4096 /* what hubs count as one message */
 #define ENVELOPE_MAX (256 + PICKET_SEQUENCE_MEMBER_MAX) /* a message without its events */
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_LAST_MS 300000
@@ -244,10 +245,9 @@ static size_t write_event(struct picket_agent *agent, const struct picket_event 
     struct picket_json_writer writer;
     char id[PICKET_GUID_SIZE], local[PICKET_TIME_SIZE], utc[PICKET_TIME_SIZE];
     int64_t utc_ms = event->utc_ms ? event->utc_ms : port->utc_ms(port->context);
-    static const char *const categories[] = {"Triggered", "Periodic", "Aggregated"};
-    bool empty = event->payload_count <= 2;
+    bool periodic = event->category == PICKET_EVENT_PERIODIC, empty = event->payload_count <= 2;
 
-    assert(event->payload_count >= 2 && (event->category == PICKET_EVENT_PERIODIC || !empty));
+    assert(event->payload_count >= 2 && (periodic || !empty));
 
     picket_guid_make(port, id);
     picket_time_print_local(utc_ms, port->utc_offset_s(port->context, utc_ms / 1000), local);
@@ -255,7 +255,7 @@ static size_t write_event(struct picket_agent *agent, const struct picket_event 
     picket_json_write_init(&writer, out, size);
     picket_json_open_object(&writer);
     picket_json_write_name(&writer, "Category");
-    picket_json_write_terminated(&writer, categories[event->category]);
+    picket_json_write_terminated(&writer, periodic ? "Periodic" : "Triggered");
     picket_json_write_name(&writer, "EventType");
     picket_json_write_terminated(&writer, event->operational ? "Operational" : "Security");
     picket_json_write_name(&writer, "Name");
@@ -422,12 +422,16 @@ static enum picket_send_status send_message(struct picket_agent *agent, const st
 
     memset(answer, 0, sizeof *answer);
     port->send(port->context, message, answer);
+    agent->counts.failed += answer->status != PICKET_SEND_DONE;
     if (answer->status == PICKET_SEND_LATER) {
         back_off(agent, answer->retry_after_s);
         return answer->status;
     }
-    if (answer->status == PICKET_SEND_DONE)
+    if (answer->status == PICKET_SEND_DONE) {
         agent->counts.sent += message->count;
+        agent->counts.messages++;
+        agent->counts.messages_small += message->body_count < SMALL_MESSAGE;
+    }
     agent->failures = 0;
     return answer->status;
 }

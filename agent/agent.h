@@ -8,7 +8,7 @@
 /* The device side of Picket: takes events, numbers them for the ledger, packs them into messages of the classic JSON
  * schema, sends these, and keeps them while the server is away. C99, no heap, no threads, no globals: memory comes from
  * the caller, and everything outside from the port. One thread at a time. */
-enum picket_event_category { PICKET_EVENT_TRIGGERED, PICKET_EVENT_PERIODIC, PICKET_EVENT_AGGREGATED };
+enum picket_event_category { PICKET_EVENT_TRIGGERED, PICKET_EVENT_PERIODIC };
 
 /* How soon an event leaves. Each priority has a queue and a numbering (the ledger's stream) of its own, so that what is
  * urgent waits for nothing and crowds nothing out. */
@@ -45,6 +45,7 @@ struct picket_agent_memory {
 /* Events, since picket_agent_init(). */
 struct picket_agent_counts {
     uint64_t observed, sent, kept, dropped;
+    uint64_t messages, messages_small, failed; /* sent; of these, of fewer than 4096 bytes; tries that failed */
     uint64_t saves_failed; /* the numbering could not be saved: after a power cut, numbers may be given twice */
 };
 

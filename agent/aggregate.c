@@ -104,7 +104,7 @@ static void send_count(const struct picket_aggregate *aggregate, struct picket_a
     count += picket_json_written(&writer);
     out[count++] = '}';
     out[count++] = ']';
-    const struct picket_event event = {.name = head->name, .category = PICKET_EVENT_AGGREGATED, .utc_ms = end_utc_ms, .payload = out, .payload_count = count,
+    const struct picket_event event = {.name = head->name, .utc_ms = end_utc_ms, .payload = out, .payload_count = count,
                                        .priority = (enum picket_priority)head->priority};
     (void)picket_agent_observe(agent, &event); /* what is dropped is told by the agent */
 }

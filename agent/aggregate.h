@@ -4,14 +4,15 @@
 #include "agent/agent.h"
 
 /* Events that repeat are counted instead of sent: the first of a kind leaves at once, and those that follow within the window
- * leave as one event of the category Aggregated at its end, with HitCount. So what is new is told without delay, and a
+ * leave as one event at its end, with HitCount. So what is new is told without delay, and a
  * process that starts ten thousand times costs two events.
  *
  * What makes two events the same is their key: the event's one payload object without what differs each time (process ids,
  * the port that a caller happened to have). No count is lost while the program runs: an entry that has to make room is sent
  * early. The counts of the window that runs lie in memory only.
  *
- * Facts: the classic agents' aggregation (device contract, "Aggregation"). C99, memory from the caller, no clock but the
+ * Facts: the classic agents' aggregation (device contract, "Aggregation"), whose category "Aggregated" the published schema does not have: these
+ * are Triggered. C99, memory from the caller, no clock but the
  * agent's. */
 struct picket_aggregate {
     char *bytes;

@@ -4,6 +4,7 @@
 
 #define AGGREGATION_S 60
 #define CACHE_ENTRIES 256
+#define FILE_PATHS "/etc,/bin,/sbin,/usr/bin,/usr/sbin" /* where what runs, and how, is decided */
 
 void picket_settings_default(struct picket_settings *out)
 {
@@ -35,4 +36,5 @@ void picket_settings_default(struct picket_settings *out)
     out->login_polling_s = 15;
     out->packet_buffer_bytes = 2097152;
     out->files_recursive = true;
+    memcpy(out->file_paths, FILE_PATHS, sizeof FILE_PATHS);
 }

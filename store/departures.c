@@ -176,6 +176,32 @@ static const struct member_rule message_statistics[] = {
     EXTRA_DETAILS,
 };
 
+
+/* The published schema ends here. What picket-agent sends beside it, under the names that the micro agent's collectors have. */
+static const struct member_rule file_system[] = {
+    MEMBER("Path", STRING, REQUIRED),
+    MEMBER("Mask", STRING, REQUIRED),
+    EXTRA_DETAILS,
+};
+static const struct member_rule peripheral_usb[] = {
+    MEMBER("ActionType", STRING, REQUIRED),     MEMBER("BusNumber", INTEGER, OPTIONAL),      MEMBER("KernelDeviceNumber", INTEGER, OPTIONAL),
+    MEMBER("DeviceClass", INTEGER, OPTIONAL),   MEMBER("DeviceSubclass", INTEGER, OPTIONAL), MEMBER("DeviceProtocol", INTEGER, OPTIONAL),
+    MEMBER("VendorId", INTEGER, OPTIONAL),      MEMBER("ProductId", INTEGER, OPTIONAL),      EXTRA_DETAILS,
+};
+static const struct member_rule peripheral_ethernet[] = {
+    MEMBER("ActionType", STRING, REQUIRED),
+    MEMBER("InterfaceName", STRING, REQUIRED),
+    EXTRA_DETAILS,
+};
+static const struct member_rule packages[] = {
+    MEMBER("Name", STRING, REQUIRED),
+    MEMBER("Version", STRING, REQUIRED),
+    MEMBER("Vendor", STRING, OPTIONAL),
+    MEMBER("PackageManager", STRING, OPTIONAL),
+    EXTRA_DETAILS,
+};
+static const struct member_rule heartbeat[] = {EXTRA_DETAILS};
+
 #define SCHEMA(name, category, type, members) \
     {{name, sizeof(name) - 1}, category, type, members, COUNT_OF(members)}
 static const struct event_schema schemas[] = {
@@ -193,6 +219,11 @@ static const struct event_schema schemas[] = {
     SCHEMA("DroppedEventsStatistics", "Periodic", "Operational", dropped_events),
     SCHEMA("MessageStatistics", "Periodic", "Operational", message_statistics),
     SCHEMA("Diagnostic", "Triggered", "Diagnostic", diagnostic),
+    SCHEMA("FileSystem", "Triggered", "Security", file_system),
+    SCHEMA("PeripheralUsb", "Triggered", "Security", peripheral_usb),
+    SCHEMA("PeripheralEthernet", "Triggered", "Security", peripheral_ethernet),
+    SCHEMA("SBoM", "Periodic", "Security", packages),
+    SCHEMA("Heartbeat", "Periodic", "Security", heartbeat),
 };
 
 static const struct member_rule envelope_members[] = {

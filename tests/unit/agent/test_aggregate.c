@@ -65,7 +65,7 @@ static const char *told(void)
         ck_assert_ptr_nonnull(json);
         json_array_foreach(json_object_get(json, "Events"), i, event) {
             const json_t *element = json_array_get(json_object_get(event, "Payload"), 0), *extra = json_object_get(element, "ExtraDetails");
-            ck_assert_str_eq(json_string_value(json_object_get(event, "Category")), extra ? "Aggregated" : "Triggered");
+            ck_assert_str_eq(json_string_value(json_object_get(event, "Category")), "Triggered");
             used += (size_t)snprintf(out + used, sizeof out - used, "%s %d%s%s; ", json_string_value(json_object_get(element, "CommandLine")),
                                      (int)json_integer_value(json_object_get(element, "ProcessId")), extra ? " x" : "",
                                      extra ? json_string_value(json_object_get(extra, "HitCount")) : "");

@@ -123,7 +123,7 @@ START_TEST(our_own_samples_are_found_again_with_their_departures)
          "enum:Category=Aggregated enum:Payload.Result=FAIL enum:Payload.Result=SKIP type:Payload.ExtraDetails.HitCount"
          " type:Payload.RemotePort"},
         {"older_agent.json",
-         "event-name-unknown format:TimestampLocal format:TimestampUTC missing:EventType missing:IsEmpty"
+         "format:TimestampLocal format:TimestampUTC missing:EventType missing:IsEmpty"
          " missing:Payload.Operation missing:PayloadSchemaVersion missing:TimestampLocal older:IsOperational"
          " type:Payload.UserId"},
         {"windows_agent.json",

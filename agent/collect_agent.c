@@ -1,0 +1,76 @@
+#include <stdlib.h>
+
+#include "agent/collector.h"
+
+/* What the agent says of itself: that it lives, and how its messages fare. */
+#define TEXT_MAX 512
+
+struct memory {
+    struct picket_agent_counts before;
+};
+
+static void *open_memory(void)
+{
+    struct memory *memory = calloc(1, sizeof *memory);
+
+    if (!memory)
+        abort();
+    return memory;
+}
+
+static void observe(struct collector_scope *scope, const char *name, const char *payload, size_t count, bool operational)
+{
+    const struct picket_event event = {
+        .name = name, .category = PICKET_EVENT_PERIODIC, .utc_ms = scope->utc_ms, .payload = payload, .payload_count = count, .priority = scope->priority, .operational = operational};
+
+    if (count)
+        (void)picket_agent_observe(scope->agent, &event);
+}
+
+static void heartbeat_collect(void *memory, struct collector_scope *scope)
+{
+    (void)memory;
+    observe(scope, "Heartbeat", "[]", 2, false);
+}
+
+static void open_element(struct picket_json_writer *writer, char text[TEXT_MAX])
+{
+    picket_json_write_init(writer, text, TEXT_MAX);
+    picket_json_open_array(writer);
+    picket_json_open_object(writer);
+}
+
+static size_t close_element(struct picket_json_writer *writer)
+{
+    picket_json_close_object(writer);
+    picket_json_close_array(writer);
+    return picket_json_written(writer);
+}
+
+/* Since the last time, as the classic agents have it. */
+static void statistics_collect(void *context, struct collector_scope *scope)
+{
+    struct memory *memory = context;
+    const struct picket_agent_counts now = scope->agent->counts, *before = &memory->before;
+    struct picket_json_writer writer;
+    char text[TEXT_MAX];
+
+    open_element(&writer, text);
+    member_number(&writer, "MessagesSent", (int64_t)(now.messages - before->messages));
+    member_number(&writer, "MessagesUnder4KB", (int64_t)(now.messages_small - before->messages_small));
+    member_number(&writer, "TotalFailed", (int64_t)(now.failed - before->failed));
+    observe(scope, "MessageStatistics", text, close_element(&writer), true);
+    open_element(&writer, text);
+    member_text(&writer, "Queue", "High");
+    member_number(&writer, "CollectedEvents", (int64_t)(now.observed - before->observed));
+    member_number(&writer, "DroppedEvents", (int64_t)(now.dropped - before->dropped));
+    observe(scope, "DroppedEventsStatistics", text, close_element(&writer), true);
+    memory->before = now;
+}
+
+const struct collector collector_heartbeat = {
+    "heartbeat", PICKET_HEARTBEAT, COLLECT_SNAPSHOT, NULL, heartbeat_collect, NULL, NULL,
+};
+const struct collector collector_statistics = {
+    "statistics", PICKET_STATISTICS, COLLECT_SNAPSHOT, open_memory, statistics_collect, free, NULL,
+};

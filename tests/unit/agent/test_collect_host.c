@@ -1,0 +1,207 @@
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/collect_peripherals.h"
+#include "tests/support/check_main.h"
+#include "tests/unit/agent/watch.h"
+
+/* Files, packages, devices and links: what the host's own kernel says of scripted facts. */
+static struct picket_settings settings;
+
+static void open_with(const struct collector *collector)
+{
+    picket_settings_default(&settings);
+    watch_open(collector);
+    watch.scope.settings = &settings;
+}
+
+static void teardown(void)
+{
+    watch_close();
+}
+
+/* "Created /etc/a; Modified /etc/a; " of the files of a round. */
+static const char *files(void)
+{
+    static char out[8192];
+    size_t used = 0;
+
+    out[0] = '\0';
+    (void)watch_round();
+    for (size_t i = 0; i < watch_count(); i++) {
+        const json_t *element = watch_element(i);
+        const char *path = json_string_value(json_object_get(element, "Path"));
+        ck_assert_mem_eq(path, root, strlen(root));
+        used += (size_t)snprintf(out + used, sizeof out - used, "%s %s; ", json_string_value(json_object_get(element, "Mask")), path + strlen(root));
+        ck_assert_uint_lt(used, sizeof out);
+    }
+    return out;
+}
+
+START_TEST(files_that_come_change_and_go_are_told_once)
+{
+    char from[512], to[512];
+
+    open_with(&collector_files);
+    snprintf(settings.file_paths, sizeof settings.file_paths, "/etc, /nowhere");
+    root_write("/etc/passwd", "x");
+    root_write("/etc/init.d/a", "x");
+    root_write("/var/other", "x");
+    ck_assert_str_eq(files(), ""); /* what was there before is nothing new */
+    root_write("/etc/passwd", "y");
+    ck_assert_str_eq(files(), "Modified /etc/passwd; ");
+    root_write("/etc/init.d/\xc3\xa9 b", "y");
+    ck_assert_str_eq(files(), "Created /etc/init.d/\xc3\xa9 b; Modified /etc/init.d/\xc3\xa9 b; ");
+    root_write("/var/other", "y");
+    ck_assert_str_eq(files(), "");
+    snprintf(from, sizeof from, "%s", root_path("/etc/init.d/a"));
+    snprintf(to, sizeof to, "%s", root_path("/etc/b"));
+    ck_assert_int_eq(rename(from, to), 0);
+    ck_assert_str_eq(files(), "Deleted, Moved /etc/init.d/a; Created, Moved /etc/b; ");
+    ck_assert_int_eq(chmod(to, 0777), 0);
+    ck_assert_str_eq(files(), "Metadata changed /etc/b; ");
+    ck_assert_int_eq(unlink(to), 0);
+    ck_assert_str_eq(files(), "Deleted /etc/b; ");
+}
+END_TEST
+
+START_TEST(a_folder_that_comes_is_watched_with_what_lies_in_it)
+{
+    open_with(&collector_files);
+    snprintf(settings.file_paths, sizeof settings.file_paths, "/etc");
+    root_write("/etc/passwd", "x");
+    ck_assert_str_eq(files(), "");
+    root_write("/etc/cron.d/x", "y"); /* before anybody could watch it */
+    ck_assert_ptr_nonnull(strstr(files(), "Created /etc/cron.d/x; "));
+    root_write("/etc/cron.d/z", "y");
+    ck_assert_str_eq(files(), "Created /etc/cron.d/z; Modified /etc/cron.d/z; ");
+    settings.files_recursive = false; /* begins anew, and looks at the folder alone */
+    ck_assert_str_eq(files(), "");
+    root_write("/etc/cron.d/z", "z");
+    root_write("/etc/group", "z");
+    ck_assert_str_eq(files(), "Created /etc/group; Modified /etc/group; ");
+    settings.file_paths[0] = '\0';
+    root_write("/etc/group", "y");
+    ck_assert_str_eq(files(), "");
+    ck_assert_int_eq(watch.collector->socket(watch.memory), -1);
+}
+END_TEST
+
+START_TEST(packages_are_read_from_the_databases_that_are_text)
+{
+    open_with(&collector_packages);
+    (void)watch_round();
+    ck_assert_uint_eq(json_array_size(watch.seen), 0); /* none is there: nothing is known */
+    root_write("/var/lib/dpkg/status", "Package: bash\nStatus: install ok installed\nPriority: required\nMaintainer: M <m@x>\nVersion: 5.2-1\nDescription: a\n Version: 7\n .\n\n"
+                                       "Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: last\nStatus: install ok installed\nVersion: 2:1.0~rc1");
+    root_write("/lib/apk/db/installed", "C:Q1x\nP:musl\nV:1.2.5-r0\nm:Natanael\nF:lib\n\nP:busybox\nV:1.36\n\n");
+    (void)watch_round();
+    ck_assert_uint_eq(watch_count(), 4);
+    assert_text(watch_find("Name", "bash"), "Version", "5.2-1");
+    assert_text(watch_find("Name", "bash"), "Vendor", "M <m@x>");
+    assert_text(watch_find("Name", "last"), "Version", "2:1.0~rc1");
+    assert_text(watch_find("Name", "musl"), "PackageManager", "apk");
+    assert_text(watch_find("Name", "busybox"), "Vendor", "");
+}
+END_TEST
+
+START_TEST(what_the_kernel_says_of_a_device_is_read)
+{
+    static const char add[] = "add@/devices/usb1/1-1\0ACTION=add\0DEVPATH=/devices/usb1/1-1\0SUBSYSTEM=usb\0DEVTYPE=usb_device\0PRODUCT=46d/c31c/6402\0TYPE=0/0/0\0BUSNUM=001\0DEVNUM=004";
+    struct uevent event;
+
+    ck_assert(uevent_read(add, sizeof add, &event));
+    ck_assert_str_eq(event.kind, "usb_device");
+    ck_assert_int_eq(uevent_part(event.bus_number, 0, 10), 1);
+    ck_assert_int_eq(uevent_part(event.device_number, 0, 10), 4);
+    ck_assert_int_eq(uevent_part(event.product, 0, 16), 0x46d);
+    ck_assert_int_eq(uevent_part(event.product, 1, 16), 0xc31c);
+    ck_assert_int_eq(uevent_part(event.product, 7, 16), -1);
+    ck_assert_int_eq(uevent_part("", 0, 10), -1);
+    ck_assert(!uevent_read(add, sizeof add - 1, &event));
+    ck_assert(!uevent_read("libudev", 8, &event));
+    ck_assert(!uevent_read("add@/x", 7, &event));
+    ck_assert(!uevent_read("", 0, &event));
+}
+END_TEST
+
+static int ip(const char *arguments)
+{
+    char command[200];
+    pid_t child = fork();
+
+    if (child == 0) {
+        snprintf(command, sizeof command, "exec ip %s", arguments);
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* In a network of our own, which needs root and ip(8). */
+START_TEST(a_link_that_goes_up_and_down_is_told_once)
+{
+    if (geteuid() != 0 || access("/sbin/ip", X_OK) != 0 || unshare(CLONE_NEWNET) != 0 || ip("link add p0 type veth peer name p1") != 0) {
+        fprintf(stderr, "not looked at: no root, no ip, or no network of our own\n");
+        open_with(&collector_packages);
+        return;
+    }
+    ck_assert_int_eq(ip("link set p1 up"), 0);
+    open_with(&collector_peripherals);
+    (void)watch_round();
+    ck_assert_uint_eq(watch_count(), 0); /* as it was found */
+    ck_assert_int_eq(ip("link set p0 up"), 0);
+    (void)watch_round();
+    ck_assert_uint_eq(watch_count(), 2); /* both ends have a carrier now */
+    assert_text(watch_find("InterfaceName", "p0"), "ActionType", "UP");
+    assert_text(watch_find("InterfaceName", "p1"), "ActionType", "UP");
+    ck_assert_int_eq(ip("link set p0 down"), 0);
+    (void)watch_round();
+    assert_text(watch_find("InterfaceName", "p0"), "ActionType", "DOWN");
+    ck_assert_int_eq(ip("link del p0"), 0);
+    (void)watch_round();
+    ck_assert_ptr_null(watch_find("ActionType", "UP"));
+}
+END_TEST
+
+START_TEST(the_agent_says_that_it_lives_and_how_its_messages_fare)
+{
+    open_with(&collector_heartbeat);
+    const json_t *seen = watch_round();
+    ck_assert_str_eq(json_string_value(json_object_get(json_array_get(seen, 0), "Name")), "Heartbeat");
+    ck_assert(json_is_true(json_object_get(json_array_get(seen, 0), "IsEmpty")));
+    watch.collector = &collector_statistics;
+    watch.memory = watch.collector->open();
+    (void)watch_round();
+    ck_assert_uint_eq(watch_count(), 2);
+    assert_number(watch_element(0), "MessagesSent", 1);
+    assert_number(watch_element(0), "MessagesUnder4KB", 1);
+    assert_number(watch_element(0), "TotalFailed", 0);
+    assert_text(watch_element(1), "Queue", "High");
+    assert_number(watch_element(1), "CollectedEvents", 1);
+    ck_assert_str_eq(json_string_value(json_object_get(json_array_get(watch.seen, 0), "EventType")), "Operational");
+    (void)watch_round();
+    assert_number(watch_element(1), "CollectedEvents", 2); /* since the last time: these two */
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        files_that_come_change_and_go_are_told_once,
+        a_folder_that_comes_is_watched_with_what_lies_in_it,
+        packages_are_read_from_the_databases_that_are_text,
+        what_the_kernel_says_of_a_device_is_read,
+        a_link_that_goes_up_and_down_is_told_once,
+        the_agent_says_that_it_lives_and_how_its_messages_fare,
+    };
+    const struct check_suite suite = {"agent/collect_host", tests, sizeof tests / sizeof *tests, NULL, teardown, 60};
+    return check_main(&suite);
+}
