@@ -93,6 +93,9 @@ pipeline: build ## Run the pipeline tests only (ONLY=test_name for one).
 core: $(BUILD)/core.o ## Build what firmware links as C99 for size, and refuse what only an operating system has.
 	@tests/support/core.sh $< $(CORE:%.c=$(BUILD)/core/%.d)
 
+firmware: ## Build the agent's core for a Cortex-M4, link the smallest firmware with it, and print what it takes.
+	@tests/firmware/size.sh $(EMBEDDED)
+
 compose: ## Run docker-compose.yml end to end in Docker, and kill its parts; as root it can start a Docker of its own.
 	@tests/compose/run.sh
 
@@ -138,7 +141,8 @@ $(BUILD)/%.o: %.c Makefile
 $(BUILD)/detect/sigma_mapping.o: detect/sigma_mapping.yml
 
 # The agent without its Linux parts, with the flags firmware has; the debug build's assertions stay in.
-CORE := $(addprefix agent/,agent.c aggregate.c event_queue.c sequence.c settings.c stamp.c twin.c) $(wildcard wire/*.c)
+EMBEDDED := $(addprefix agent/,agent.c aggregate.c event_queue.c sequence.c settings.c stamp.c twin.c) wire/json_reader.c wire/json_writer.c
+CORE := $(sort $(EMBEDDED) $(wildcard wire/*.c))
 $(BUILD)/core/%.o: %.c Makefile
 	@mkdir -p $(@D) && echo "  CC $< (core)"
 	@$(CC) -std=c99 -Os -ffreestanding -fno-stack-protector -U_FORTIFY_SOURCE -I. $(WARN) -Wpedantic -MMD -MP -c -o $@ $<
