@@ -44,7 +44,7 @@ FUZZ_SUPPORT := $(addprefix build/fuzz/tests/support/,taker.o device_token.o)
 FUZZERS   = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES   = $(patsubst bench/%.c,%,$(wildcard bench/bench_*.c))
 
-.PHONY: help deps build docs run test check unit pipeline compose core layers banned sizes bench fuzz clean install format
+.PHONY: help deps build docs run test check unit pipeline compose core firmware static cross deb layers banned sizes bench fuzz clean install format
 .SECONDARY:
 
 help: ## List the targets.
@@ -95,6 +95,13 @@ core: $(BUILD)/core.o ## Build what firmware links as C99 for size, and refuse w
 
 firmware: ## Build the agent's core for a Cortex-M4, link the smallest firmware with it, and print what it takes.
 	@tests/firmware/size.sh $(EMBEDDED)
+
+static: ## Build picket-agent as one static file (musl, Mbed TLS), and start it once.
+	@packaging/agent.sh static
+
+cross: ## Build picket-agent for armhf and arm64, and start each once under qemu.
+	@packaging/agent.sh armhf
+	@packaging/agent.sh arm64
 
 compose: ## Run docker-compose.yml end to end in Docker, and kill its parts; as root it can start a Docker of its own.
 	@tests/compose/run.sh
