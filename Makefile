@@ -96,6 +96,9 @@ core: $(BUILD)/core.o ## Build what firmware links as C99 for size, and refuse w
 firmware: ## Build the agent's core for a Cortex-M4, link the smallest firmware with it, and print what it takes.
 	@tests/firmware/size.sh $(EMBEDDED)
 
+deb: build ## Make build/picket-agent_VERSION_ARCHITECTURE.deb, with a hardened systemd unit.
+	@packaging/deb.sh $(BUILD)/picket-agent
+
 static: ## Build picket-agent as one static file (musl, Mbed TLS), and start it once.
 	@packaging/agent.sh static
 
