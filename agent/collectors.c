@@ -15,7 +15,7 @@ static const struct collector *const table[] = {
     &collector_system,      &collector_users,           &collector_logins,
     &collector_processes,   &collector_listening_ports, &collector_connections,
     &collector_peripherals, &collector_files,           &collector_packages,
-    &collector_heartbeat,   &collector_statistics,
+    &collector_baseline,    &collector_heartbeat,       &collector_statistics,
 };
 #define COLLECTOR_COUNT (sizeof table / sizeof *table)
 
@@ -180,6 +180,9 @@ void collectors_close(struct collectors *take_collectors)
     if (!take_collectors)
         return;
     for (size_t i = 0; i < COLLECTOR_COUNT; i++) {
+        bool watches = table[i]->socket && table[i]->socket(take_collectors->rounds[i].memory) >= 0;
+        if (watches && !take_collectors->settings.subjects[table[i]->subject].disabled)
+            collector_run(take_collectors, i); /* what came since the last look */
         if (counts(table[i]))
             picket_aggregate_flush(&take_collectors->rounds[i].aggregate, take_collectors->scope.agent);
         free(take_collectors->rounds[i].aggregate_bytes);

@@ -11,16 +11,17 @@
 #include "agent/collector.h"
 #include "agent/linux_port.h"
 #include "agent/remote.h"
+#include "agent/self_check.h"
 #include "runtime/process.h"
 
 #define QUEUE_BYTES (256 * 1024) /* of what is urgent; half of it for each of the other priorities */
 #define MESSAGE_BYTES (128 * 1024)
 
-enum exit_code { EXIT_DONE = 0, EXIT_CONFIG = 2, EXIT_AWAY = 3, EXIT_USAGE = 64 };
+enum exit_code { EXIT_DONE = 0, EXIT_FINDINGS = 1, EXIT_CONFIG = 2, EXIT_AWAY = 3, EXIT_USAGE = 64 };
 
 struct wishes {
     const char *config_file;
-    bool once, dry_run, print_config;
+    bool once, dry_run, print_config, check;
 };
 
 struct program {
@@ -41,6 +42,7 @@ static volatile sig_atomic_t stopping;
 
 static bool read_arguments(int argc, char **argv, struct wishes *out, enum exit_code *code);
 static void print_usage(FILE *to);
+static enum exit_code check(const struct agent_config *config);
 static enum exit_code run(struct program *program);
 static void catch_stop(sigset_t *waiting);
 static enum exit_code run_once(struct program *program);
@@ -58,7 +60,7 @@ int main(int argc, char **argv)
         return code;
     const char *file = program.wishes.config_file;
     if (!agent_config_load(file, &program.config, &why) ||
-        (!program.wishes.dry_run && !program.wishes.print_config && !agent_config_complete(&program.config, file, &why))) {
+        (!program.wishes.dry_run && !program.wishes.print_config && !program.wishes.check && !agent_config_complete(&program.config, file, &why))) {
         fprintf(stderr, "picket-agent: %s\n", why.text);
         return EXIT_CONFIG;
     }
@@ -68,16 +70,33 @@ int main(int argc, char **argv)
         fputs(text, stdout);
         return EXIT_DONE;
     }
+    if (program.wishes.check)
+        return check(&program.config);
     return run(&program);
+}
+
+static enum exit_code check(const struct agent_config *config)
+{
+    static const char *const words[] = {"ok", "limited", "no"};
+    enum exit_code code = EXIT_DONE;
+
+    for (size_t i = 0; i < self_check_count; i++) {
+        struct reason how = {""};
+        enum self_check_result result = self_checks[i].look(config, "", &how);
+        printf("%-12s %-8s %s\n", self_checks[i].subject, words[result], how.text);
+        code = result == SELF_CHECK_OK ? code : EXIT_FINDINGS;
+    }
+    return code;
 }
 
 static bool read_arguments(int argc, char **argv, struct wishes *out, enum exit_code *code)
 {
-    enum { OPTION_CONFIG = 'c', OPTION_ONCE = 'o', OPTION_DRY = 'd', OPTION_PRINT = 'p', OPTION_HELP = 'h',
+    enum { OPTION_CONFIG = 'c', OPTION_ONCE = 'o', OPTION_DRY = 'd', OPTION_PRINT = 'p', OPTION_CHECK = 'k', OPTION_HELP = 'h',
            OPTION_VERSION = 'v' };
     static const struct option options[] = {
         {"config", required_argument, NULL, OPTION_CONFIG}, {"once", no_argument, NULL, OPTION_ONCE},
         {"dry-run", no_argument, NULL, OPTION_DRY},         {"print-config", no_argument, NULL, OPTION_PRINT},
+        {"check", no_argument, NULL, OPTION_CHECK},
         {"help", no_argument, NULL, OPTION_HELP},           {"version", no_argument, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0},
     };
@@ -89,6 +108,7 @@ static bool read_arguments(int argc, char **argv, struct wishes *out, enum exit_
         case OPTION_ONCE: out->once = true; break;
         case OPTION_DRY: out->dry_run = true; break;
         case OPTION_PRINT: out->print_config = true; break;
+        case OPTION_CHECK: out->check = true; break;
         case OPTION_HELP: print_usage(stdout); return false;
         case OPTION_VERSION: puts("picket-agent " PICKET_VERSION); return false;
         default: *code = EXIT_USAGE; print_usage(stderr); return false;
@@ -106,14 +126,15 @@ static bool read_arguments(int argc, char **argv, struct wishes *out, enum exit_
 
 static void print_usage(FILE *to)
 {
-    fputs("picket-agent --config FILE [--once] [--dry-run] [--print-config]\n"
-          "Watches processes, sockets, logins, users and the system, and sends what it sees to a Picket server.\n"
+    fputs("picket-agent --config FILE [--once] [--dry-run] [--print-config] [--check]\n"
+          "Watches this host, and sends what it sees to a Picket server.\n"
           "  --config FILE    `key = value` lines; see --print-config for the keys\n"
           "  --once           look once, send, and end: exit 3 when the server could not be reached (what was seen is kept)\n"
           "  --dry-run        print the messages, one a line, instead of sending; nothing is kept or remembered\n"
           "  --print-config   print the effective configuration and end\n"
+          "  --check          say what works on this host, what does not and why: exit 1 when something does not, or not wholly\n"
           "  --help, --version\n"
-          "Exit: 0 done; 2 bad configuration or spool; 3 server not reached; 64 usage.\n",
+          "Exit: 0 done; 1 --check found something; 2 bad configuration or spool; 3 server not reached; 64 usage.\n",
           to);
 }
 

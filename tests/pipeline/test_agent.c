@@ -140,6 +140,72 @@ START_TEST(a_dry_run_prints_what_this_host_does_hostile_names_included)
 }
 END_TEST
 
+/* How often a program of that name began, by all events: each of itself, and what they count. */
+static uint64_t times_of(const char *mark)
+{
+    uint64_t times = 0;
+    const char *line = output.bytes, *end = output.bytes + output.count;
+
+    for (; line < end; line = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1) {
+        json_t *event, *message;
+        size_t i;
+        if (*line != '{')
+            continue;
+        message = json_loadb(line, (size_t)((const char *)memchr(line, '\n', (size_t)(end - line)) - line), 0, NULL);
+        ck_assert_ptr_nonnull(message);
+        json_array_foreach(json_object_get(message, "Events"), i, event) {
+            const json_t *element = json_array_get(json_object_get(event, "Payload"), 0), *hits = json_object_get(json_object_get(element, "ExtraDetails"), "HitCount");
+            const char *command = json_string_value(json_object_get(element, "CommandLine")), *executable = json_string_value(json_object_get(element, "Executable"));
+            bool gone = executable && command && !*command && (strcmp(executable, "(gone)") == 0 || strstr(executable, "true"));
+            if (strcmp(json_string_value(json_object_get(event, "Name")), "ProcessCreate") == 0 && command && (strstr(command, mark) || gone))
+                times += hits ? strtoull(json_string_value(hits), NULL, 10) : 1;
+        }
+        json_decref(message);
+    }
+    return times;
+}
+
+/* Only where the kernel tells of processes, which takes root on some. */
+START_TEST(thousands_of_short_processes_are_a_few_events_with_an_exact_count)
+{
+    enum { BURST = 2000 };
+    unsigned messages = 0;
+
+    write_config("send_interval_s = 1\nprocess_interval_s = 1\n");
+    struct program *program = program_start("picket-agent", (const char *const[]){"--config", config, "--dry-run", NULL}, NULL);
+    ck_assert(program_log_wait(program, "\"Name\":\"SystemInformation\"", PROGRAM_WAIT_MS));
+    for (int i = 0; i < BURST; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            execl("/bin/true", "true", "one-of-the-burst", (char *)NULL);
+            _exit(127);
+        }
+        waitpid(child, NULL, 0);
+    }
+    ck_assert_int_eq(program_stop(program), 0);
+    buf_clear(&output);
+    program_log(program, &output);
+    program_close(program);
+    if (says("looked at in intervals")) {
+        fprintf(stderr, "not looked at: the kernel does not tell of processes here\n");
+        return;
+    }
+    ck_assert_uint_ge(times_of("one-of-the-burst"), BURST);
+    for (const char *at = output.bytes; (at = memmem(at, (size_t)(output.bytes + output.count - at), "\n{\"AgentVersion\"", 16)); at++)
+        messages++;
+    ck_assert_msg(messages < 60, "%u messages", messages);
+}
+END_TEST
+
+START_TEST(what_works_here_is_said_with_the_reason)
+{
+    ck_assert_int_eq(run("--check", NULL), 1);
+    ck_assert_msg(says("\nserver       no       localhost cannot be reached"), "%s", output.bytes);
+    ck_assert(says("processes    ok ") || says("processes    limited "));
+    ck_assert(says("files        ok       by inotify"));
+}
+END_TEST
+
 START_TEST(a_server_that_is_away_is_told_and_what_was_seen_is_kept)
 {
     ck_assert_int_eq(run("--once", NULL), 3);
@@ -199,6 +265,8 @@ int main(void)
 {
     const TTest *const tests[] = {
         a_dry_run_prints_what_this_host_does_hostile_names_included,
+        thousands_of_short_processes_are_a_few_events_with_an_exact_count,
+        what_works_here_is_said_with_the_reason,
         a_server_that_is_away_is_told_and_what_was_seen_is_kept,
         a_signal_ends_it_and_what_is_queued_is_kept,
         only_one_watches_with_a_spool,

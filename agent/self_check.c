@@ -1,0 +1,177 @@
+#include "agent/self_check.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/process_watch.h"
+#include "agent/uplink.h"
+
+#define WATCH_BYTES 65536
+#define CONNECT_MS 10000
+
+static bool readable(const char *root, const char *path)
+{
+    char whole[FILE_PATH_SIZE];
+
+    snprintf(whole, sizeof whole, "%s%s", root, path);
+    return access(whole, R_OK) == 0;
+}
+
+static enum self_check_result look_processes(const struct agent_config *config, const char *root, struct reason *out)
+{
+    struct reason why;
+    struct process_watch *watch = process_watch_open(WATCH_BYTES, &why);
+
+    process_watch_close(watch);
+    if (!readable(root, "/proc/1/stat")) {
+        reason_set(out, "/proc is not mounted, or hides other users' processes (hidepid)");
+        return SELF_CHECK_FAILED;
+    }
+    if (!watch) {
+        reason_set(out, "looked at each %lld s, so that one which lives shorter is missed: %s", (long long)config->process_interval_s, why.text);
+        return SELF_CHECK_LIMITED;
+    }
+    reason_set(out, "told by the kernel as they begin%s", geteuid() ? "; paths and arguments of other users may be hidden" : "");
+    return SELF_CHECK_OK;
+}
+
+static enum self_check_result look_sockets(const struct agent_config *config, const char *root, struct reason *out)
+{
+    (void)config;
+    if (!readable(root, "/proc/net/tcp")) {
+        reason_set(out, "/proc/net/tcp cannot be read: %s", strerror(errno));
+        return SELF_CHECK_FAILED;
+    }
+    if (geteuid() != 0 && !readable(root, "/proc/1/fd")) {
+        reason_set(out, "whose sockets of other users are is not known without root or CAP_SYS_PTRACE");
+        return SELF_CHECK_LIMITED;
+    }
+    reason_set(out, "IPv4%s, with the program of each", readable(root, "/proc/net/tcp6") ? " and IPv6" : "; this kernel has no IPv6");
+    return SELF_CHECK_OK;
+}
+
+static enum self_check_result look_logins(const struct agent_config *config, const char *root, struct reason *out)
+{
+    bool good = readable(root, "/var/log/wtmp"), failed = readable(root, "/var/log/btmp");
+
+    (void)config;
+    reason_set(out, "%s; %s", good ? "successful ones by /var/log/wtmp" : "/var/log/wtmp is not there or cannot be read",
+               failed ? "failed ones by /var/log/btmp" : "/var/log/btmp is not there or cannot be read");
+    return good && failed ? SELF_CHECK_OK : good || failed ? SELF_CHECK_LIMITED : SELF_CHECK_FAILED;
+}
+
+static enum self_check_result look_users(const struct agent_config *config, const char *root, struct reason *out)
+{
+    bool there = readable(root, "/etc/passwd");
+
+    (void)config;
+    reason_set(out, there ? "by /etc/passwd and /etc/group; users of a directory service are not looked for" : "/etc/passwd cannot be read");
+    return there ? SELF_CHECK_OK : SELF_CHECK_FAILED;
+}
+
+static bool netlink_opens(int protocol)
+{
+    const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
+    int made = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    bool opens = made >= 0 && bind(made, (const struct sockaddr *)&address, sizeof address) == 0;
+
+    if (made >= 0)
+        close(made);
+    return opens;
+}
+
+static enum self_check_result look_peripherals(const struct agent_config *config, const char *root, struct reason *out)
+{
+    bool usb = netlink_opens(NETLINK_KOBJECT_UEVENT), links = netlink_opens(NETLINK_ROUTE);
+
+    (void)config, (void)root;
+    reason_set(out, "USB: %s; links: %s", usb ? "told by the kernel" : strerror(errno), links ? "told by the kernel" : "not allowed");
+    return usb && links ? SELF_CHECK_OK : usb || links ? SELF_CHECK_LIMITED : SELF_CHECK_FAILED;
+}
+
+static enum self_check_result look_files(const struct agent_config *config, const char *root, struct reason *out)
+{
+    char path[FILE_PATH_SIZE], most[32] = "";
+    int made = inotify_init1(IN_CLOEXEC);
+
+    (void)config;
+    if (made < 0) {
+        reason_set(out, "inotify: %s", strerror(errno));
+        return SELF_CHECK_FAILED;
+    }
+    close(made);
+    snprintf(path, sizeof path, "%s/proc/sys/fs/inotify/max_user_watches", root);
+    long count = file_read(path, most, sizeof most - 1);
+    reason_set(out, "by inotify; the kernel allows %.*s folders", count > 0 ? (int)strcspn(most, "\n") : 0, most);
+    return SELF_CHECK_OK;
+}
+
+static enum self_check_result look_packages(const struct agent_config *config, const char *root, struct reason *out)
+{
+    static const char *const databases[] = {"/var/lib/dpkg/status", "/usr/lib/opkg/status", "/var/lib/opkg/status", "/lib/apk/db/installed"};
+
+    (void)config;
+    for (size_t i = 0; i < sizeof databases / sizeof *databases; i++)
+        if (readable(root, databases[i])) {
+            reason_set(out, "by %s", databases[i]);
+            return SELF_CHECK_OK;
+        }
+    reason_set(out, "none of the databases of dpkg, opkg and apk is there%s", readable(root, "/var/lib/rpm") ? "; that of rpm is, and is not read" : "");
+    return SELF_CHECK_FAILED;
+}
+
+static enum self_check_result look_spool(const struct agent_config *config, const char *root, struct reason *out)
+{
+    const struct iovec part = {"x", 1};
+    char path[FILE_PATH_SIZE + 16];
+
+    (void)root;
+    if (access(config->spool_folder, F_OK) != 0) {
+        const char *slash = strrchr(config->spool_folder, '/');
+        snprintf(path, sizeof path, "%.*s", slash && slash > config->spool_folder ? (int)(slash - config->spool_folder) : 1, slash ? config->spool_folder : ".");
+        bool makes = access(path, W_OK) == 0;
+        reason_set(out, makes ? "%s is made at the first start" : "%s is not there, and cannot be made by this user", config->spool_folder);
+        return makes ? SELF_CHECK_OK : SELF_CHECK_FAILED;
+    }
+    if (!file_write(config->spool_folder, "check", &part, 1, out))
+        return SELF_CHECK_FAILED;
+    snprintf(path, sizeof path, "%s/check", config->spool_folder);
+    (void)unlink(path);
+    reason_set(out, "%s can be written", config->spool_folder);
+    return SELF_CHECK_OK;
+}
+
+static enum self_check_result look_server(const struct agent_config *config, const char *root, struct reason *out)
+{
+    static const volatile sig_atomic_t never = 0;
+    bool mqtt = strcmp(config->transport, "mqtt") == 0;
+    const struct uplink_target target = {
+        .host = config->credential.host,
+        .port = mqtt ? (uint16_t)config->mqtt_port : config->credential.port,
+        .ca_file = config->ca_file,
+        .certificate_file = config->certificate_file,
+        .key_file = config->key_file,
+        .proxy = config->proxy,
+    };
+
+    (void)root;
+    if (!agent_config_complete(config, "the configuration", out))
+        return SELF_CHECK_FAILED;
+    struct uplink *uplink = uplink_new(&target, &never, out);
+    bool open = uplink && uplink_open(uplink, uplink_now_ms() + CONNECT_MS, out);
+    uplink_free(uplink);
+    if (open)
+        reason_set(out, "%s:%u answers, and its certificate holds", target.host, target.port);
+    return open ? SELF_CHECK_OK : SELF_CHECK_FAILED;
+}
+
+const struct self_check self_checks[] = {
+    {"processes", look_processes}, {"sockets", look_sockets}, {"logins", look_logins},     {"users", look_users}, {"peripherals", look_peripherals},
+    {"files", look_files},         {"packages", look_packages}, {"spool", look_spool},     {"server", look_server},
+};
+const size_t self_check_count = sizeof self_checks / sizeof *self_checks;
