@@ -245,6 +245,7 @@ static size_t write_event(struct picket_agent *agent, const struct picket_event 
     struct picket_json_writer writer;
     char id[PICKET_GUID_SIZE], local[PICKET_TIME_SIZE], utc[PICKET_TIME_SIZE];
     int64_t utc_ms = event->utc_ms ? event->utc_ms : port->utc_ms(port->context);
+    static const char *const types[] = {"Security", "Operational", "Diagnostic"};
     bool periodic = event->category == PICKET_EVENT_PERIODIC, empty = event->payload_count <= 2;
 
     assert(event->payload_count >= 2 && (periodic || !empty));
@@ -257,7 +258,7 @@ static size_t write_event(struct picket_agent *agent, const struct picket_event 
     picket_json_write_name(&writer, "Category");
     picket_json_write_terminated(&writer, periodic ? "Periodic" : "Triggered");
     picket_json_write_name(&writer, "EventType");
-    picket_json_write_terminated(&writer, event->operational ? "Operational" : "Security");
+    picket_json_write_terminated(&writer, types[event->type]);
     picket_json_write_name(&writer, "Name");
     picket_json_write_terminated(&writer, event->name);
     picket_json_write_name(&writer, "PayloadSchemaVersion");

@@ -8,6 +8,7 @@
 /* The device side of Picket: takes events, numbers them for the ledger, packs them into messages of the classic JSON
  * schema, sends these, and keeps them while the server is away. C99, no heap, no threads, no globals: memory comes from
  * the caller, and everything outside from the port. One thread at a time. */
+enum picket_event_type { PICKET_EVENT_SECURITY, PICKET_EVENT_OPERATIONAL, PICKET_EVENT_DIAGNOSTIC }; /* the last two are about the agent itself */
 enum picket_event_category { PICKET_EVENT_TRIGGERED, PICKET_EVENT_PERIODIC };
 
 /* How soon an event leaves. Each priority has a queue and a numbering (the ledger's stream) of its own, so that what is
@@ -21,7 +22,7 @@ struct picket_event {
     const char *payload; /* a JSON array of objects, checked by nobody; "[]" only when periodic */
     size_t payload_count;
     enum picket_priority priority;
-    bool operational; /* about the agent itself: EventType Operational, and not Security */
+    enum picket_event_type type;
 };
 
 struct picket_agent_settings {

@@ -18,10 +18,10 @@ static void *open_memory(void)
     return memory;
 }
 
-static void observe(struct collector_scope *scope, const char *name, const char *payload, size_t count, bool operational)
+static void observe(struct collector_scope *scope, const char *name, const char *payload, size_t count, enum picket_event_type type)
 {
     const struct picket_event event = {
-        .name = name, .category = PICKET_EVENT_PERIODIC, .utc_ms = scope->utc_ms, .payload = payload, .payload_count = count, .priority = scope->priority, .operational = operational};
+        .name = name, .category = PICKET_EVENT_PERIODIC, .utc_ms = scope->utc_ms, .payload = payload, .payload_count = count, .priority = scope->priority, .type = type};
 
     if (count)
         (void)picket_agent_observe(scope->agent, &event);
@@ -30,7 +30,7 @@ static void observe(struct collector_scope *scope, const char *name, const char 
 static void heartbeat_collect(void *memory, struct collector_scope *scope)
 {
     (void)memory;
-    observe(scope, "Heartbeat", "[]", 2, false);
+    observe(scope, "Heartbeat", "[]", 2, PICKET_EVENT_SECURITY);
 }
 
 static void open_element(struct picket_json_writer *writer, char text[TEXT_MAX])
@@ -59,12 +59,12 @@ static void statistics_collect(void *context, struct collector_scope *scope)
     member_number(&writer, "MessagesSent", (int64_t)(now.messages - before->messages));
     member_number(&writer, "MessagesUnder4KB", (int64_t)(now.messages_small - before->messages_small));
     member_number(&writer, "TotalFailed", (int64_t)(now.failed - before->failed));
-    observe(scope, "MessageStatistics", text, close_element(&writer), true);
+    observe(scope, "MessageStatistics", text, close_element(&writer), PICKET_EVENT_OPERATIONAL);
     open_element(&writer, text);
     member_text(&writer, "Queue", "High");
     member_number(&writer, "CollectedEvents", (int64_t)(now.observed - before->observed));
     member_number(&writer, "DroppedEvents", (int64_t)(now.dropped - before->dropped));
-    observe(scope, "DroppedEventsStatistics", text, close_element(&writer), true);
+    observe(scope, "DroppedEventsStatistics", text, close_element(&writer), PICKET_EVENT_OPERATIONAL);
     memory->before = now;
 }
 

@@ -15,7 +15,8 @@ static const struct collector *const table[] = {
     &collector_system,      &collector_users,           &collector_logins,
     &collector_processes,   &collector_listening_ports, &collector_connections,
     &collector_peripherals, &collector_files,           &collector_packages,
-    &collector_baseline,    &collector_heartbeat,       &collector_statistics,
+    &collector_firewall,    &collector_baseline,        &collector_heartbeat,
+    &collector_statistics,
 };
 #define COLLECTOR_COUNT (sizeof table / sizeof *table)
 

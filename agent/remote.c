@@ -36,7 +36,7 @@ static void error_observe(struct remote *remote, const char *name, const char *t
     member_text(&writer, "Message", message);
     picket_json_close_object(&writer);
     picket_json_close_array(&writer);
-    const struct picket_event event = {.name = "ConfigurationError", .payload = text, .payload_count = picket_json_written(&writer), .operational = true};
+    const struct picket_event event = {.name = "ConfigurationError", .payload = text, .payload_count = picket_json_written(&writer), .type = PICKET_EVENT_OPERATIONAL};
     if (event.payload_count)
         (void)picket_agent_observe(remote->agent, &event);
 }

@@ -94,6 +94,19 @@ static enum self_check_result look_peripherals(const struct agent_config *config
     return usb && links ? SELF_CHECK_OK : usb || links ? SELF_CHECK_LIMITED : SELF_CHECK_FAILED;
 }
 
+static enum self_check_result look_firewall(const struct agent_config *config, const char *root, struct reason *out)
+{
+    bool opens = netlink_opens(NETLINK_NETFILTER), old = readable(root, "/proc/net/ip_tables_names");
+
+    (void)config;
+    if (!opens || geteuid() != 0) {
+        reason_set(out, opens ? "nftables' rules need CAP_NET_ADMIN to be read" : "this kernel has no nftables");
+        return SELF_CHECK_LIMITED;
+    }
+    reason_set(out, "nftables, and iptables-nft%s", old ? "; the rules of the old iptables are not read" : "");
+    return SELF_CHECK_OK;
+}
+
 static enum self_check_result look_files(const struct agent_config *config, const char *root, struct reason *out)
 {
     char path[FILE_PATH_SIZE], most[32] = "";
@@ -171,7 +184,7 @@ static enum self_check_result look_server(const struct agent_config *config, con
 }
 
 const struct self_check self_checks[] = {
-    {"processes", look_processes}, {"sockets", look_sockets}, {"logins", look_logins},     {"users", look_users}, {"peripherals", look_peripherals},
+    {"processes", look_processes}, {"sockets", look_sockets}, {"logins", look_logins},     {"users", look_users}, {"firewall", look_firewall}, {"peripherals", look_peripherals},
     {"files", look_files},         {"packages", look_packages}, {"spool", look_spool},     {"server", look_server},
 };
 const size_t self_check_count = sizeof self_checks / sizeof *self_checks;

@@ -130,13 +130,11 @@ START_TEST(what_the_kernel_says_of_a_device_is_read)
 }
 END_TEST
 
-static int ip(const char *arguments)
+static int shell(const char *command)
 {
-    char command[200];
     pid_t child = fork();
 
     if (child == 0) {
-        snprintf(command, sizeof command, "exec ip %s", arguments);
         execl("/bin/sh", "sh", "-c", command, (char *)NULL);
         _exit(127);
     }
@@ -144,6 +142,58 @@ static int ip(const char *arguments)
     waitpid(child, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
+
+static int ip(const char *arguments)
+{
+    char command[200];
+
+    snprintf(command, sizeof command, "exec ip %s", arguments);
+    return shell(command);
+}
+
+/* "Allow In tcp 192.0.2.0/24 ->22; " for each rule of a round. */
+static const char *rules(void)
+{
+    static char out[4096];
+    size_t used = 0;
+
+    out[0] = '\0';
+    (void)watch_round();
+    for (size_t i = 0; i < watch_count(); i++) {
+        const json_t *element = watch_element(i);
+        static const char *const names[] = {"Action", "Direction", "Protocol", "SourceAddress", "SourcePort", "DestinationAddress", "DestinationPort"};
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+            const char *value = json_string_value(json_object_get(element, names[k]));
+            if (value)
+                used += (size_t)snprintf(out + used, sizeof out - used, "%s ", value);
+        }
+        used += (size_t)snprintf(out + used, sizeof out - used, "%d; ", (int)json_integer_value(json_object_get(element, "Priority")));
+        ck_assert_uint_lt(used, sizeof out);
+    }
+    return out;
+}
+
+/* In a network of our own, which needs root and nft(8). */
+START_TEST(rules_of_the_firewall_are_told_chain_by_chain_with_the_policy_at_the_end)
+{
+    open_with(&collector_firewall);
+    if (geteuid() != 0 || access("/usr/sbin/nft", X_OK) != 0 || unshare(CLONE_NEWNET) != 0) {
+        fprintf(stderr, "not looked at: no root, no nft, or no network of our own\n");
+        return;
+    }
+    ck_assert_str_eq(rules(), "");
+    ck_assert_uint_eq(json_array_size(watch.seen), 1); /* an empty list is one */
+    ck_assert_int_eq(shell("nft add table inet f && nft 'add chain inet f input { type filter hook input priority 0; policy drop; }'"), 0);
+    ck_assert_str_eq(rules(), "Deny In 0; ");
+    ck_assert_int_eq(shell("nft add rule inet f input tcp dport 22 ip saddr 192.0.2.0/24 accept && nft add rule inet f input ip6 saddr != 2001:db8::/36 udp sport 1024-2000 drop"
+                           " && nft add rule inet f input ip daddr 198.51.100.7 meta l4proto icmp counter reject && nft add rule inet f input iif lo accept"), 0);
+    ck_assert_str_eq(rules(), "Allow In tcp 192.0.2.0/24 22 0; Deny In udp !2001:db8::/36 1024-2000 1; Deny In icmp 198.51.100.7 2; Other In 3; Deny In 4; ");
+    assert_text(json_object_get(watch_element(3), "ExtraDetails"), "Verdict", "Allow");
+    assert_text(watch_element(0), "ChainName", "inet f/input");
+    ck_assert_int_eq(shell("nft 'chain inet f input { policy accept; }' && nft flush chain inet f input"), 0); /* it is opened */
+    ck_assert_str_eq(rules(), "Allow In 0; ");
+}
+END_TEST
 
 /* In a network of our own, which needs root and ip(8). */
 START_TEST(a_link_that_goes_up_and_down_is_told_once)
@@ -199,6 +249,7 @@ int main(void)
         a_folder_that_comes_is_watched_with_what_lies_in_it,
         packages_are_read_from_the_databases_that_are_text,
         what_the_kernel_says_of_a_device_is_read,
+        rules_of_the_firewall_are_told_chain_by_chain_with_the_policy_at_the_end,
         a_link_that_goes_up_and_down_is_told_once,
         the_agent_says_that_it_lives_and_how_its_messages_fare,
     };

@@ -1,0 +1,218 @@
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/collector.h"
+#include "agent/file.h"
+#include "agent/firewall_rule.h"
+#include "agent/reason.h"
+
+#define ANSWER_BYTES 65536
+#define CHAINS_MAX 1024
+#define WAIT_S 5
+
+/* nftables, as the kernel has it: what iptables-nft sets shows there too. A chain that hangs on a hook ends with its policy, as one more
+ * rule, as the classic agent has it. */
+struct chain {
+    char name[160]; /* "inet filter/input" */
+    int hook;       /* -1: it hangs on none */
+    uint32_t policy;
+    unsigned rules;
+};
+
+struct firewall {
+    int socket;
+    char *answer;
+    struct chain *chains;
+    size_t count;
+    struct payload *payload;
+};
+
+typedef void take_message(struct firewall *firewall, const struct nfgenmsg *about, const unsigned char *attributes, size_t count);
+
+static const char *family_name(uint8_t family)
+{
+    return family == NFPROTO_INET ? "inet" : family == NFPROTO_IPV4 ? "ip" : family == NFPROTO_IPV6 ? "ip6" : family == NFPROTO_ARP ? "arp" : family == NFPROTO_BRIDGE ? "bridge" : "netdev";
+}
+
+static void chain_name(const struct nfgenmsg *about, struct attribute table, struct attribute chain, char out[160])
+{
+    snprintf(out, 160, "%s %.*s/%.*s", family_name(about->nfgen_family), (int)table.count, table.data ? (const char *)table.data : "", (int)chain.count,
+             chain.data ? (const char *)chain.data : "");
+}
+
+static struct chain *chain_find(struct firewall *firewall, const char *name)
+{
+    for (size_t i = 0; i < firewall->count; i++)
+        if (strcmp(firewall->chains[i].name, name) == 0)
+            return &firewall->chains[i];
+    return NULL;
+}
+
+static void report(struct firewall *firewall, struct chain *chain, const struct firewall_rule *rule)
+{
+    static const char *const actions[] = {"Other", "Allow", "Deny"};
+    struct picket_json_writer *writer = payload_begin(firewall->payload);
+    const struct {
+        const char *name, *value;
+    } members[] = {{"Protocol", rule->protocol}, {"SourceAddress", rule->source}, {"SourcePort", rule->source_port}, {"DestinationAddress", rule->destination}, {"DestinationPort", rule->destination_port}};
+
+    picket_json_write_name(writer, "Enabled");
+    picket_json_write_bool(writer, true);
+    /* One that asks for more than there are words for lets through, or keeps out, less than it would seem to. */
+    member_text(writer, "Action", rule->more ? "Other" : actions[rule->action]);
+    member_number(writer, "Priority", chain->rules++);
+    if (chain->hook == NF_INET_LOCAL_IN || chain->hook == NF_INET_LOCAL_OUT)
+        member_text(writer, "Direction", chain->hook == NF_INET_LOCAL_IN ? "In" : "Out");
+    member_text(writer, "ChainName", chain->name);
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        if (*members[i].value)
+            member_text(writer, members[i].name, members[i].value);
+    if (rule->more) {
+        picket_json_write_name(writer, "ExtraDetails");
+        picket_json_open_object(writer);
+        member_text(writer, "Verdict", actions[rule->action]);
+        member_text(writer, "MoreConditions", "true");
+        picket_json_close_object(writer);
+    }
+    payload_end(firewall->payload);
+}
+
+static void take_chain(struct firewall *firewall, const struct nfgenmsg *about, const unsigned char *attributes, size_t count)
+{
+    struct attribute hook = attribute_find(attributes, count, NFTA_CHAIN_HOOK), number = attribute_find(hook.data, hook.count, NFTA_HOOK_HOOKNUM);
+    struct chain *chain = &firewall->chains[firewall->count];
+
+    if (firewall->count == CHAINS_MAX)
+        return;
+    firewall->count++;
+    *chain = (struct chain){.hook = number.count ? (int)attribute_u32(number) : -1, .policy = attribute_u32(attribute_find(attributes, count, NFTA_CHAIN_POLICY))};
+    chain_name(about, attribute_find(attributes, count, NFTA_CHAIN_TABLE), attribute_find(attributes, count, NFTA_CHAIN_NAME), chain->name);
+}
+
+static void take_rule(struct firewall *firewall, const struct nfgenmsg *about, const unsigned char *attributes, size_t count)
+{
+    struct attribute expressions = attribute_find(attributes, count, NFTA_RULE_EXPRESSIONS);
+    struct firewall_rule rule;
+    char name[160];
+
+    chain_name(about, attribute_find(attributes, count, NFTA_RULE_TABLE), attribute_find(attributes, count, NFTA_RULE_CHAIN), name);
+    struct chain *chain = chain_find(firewall, name);
+    if (!chain)
+        return;
+    firewall_rule_read(expressions.data, expressions.count, &rule);
+    report(firewall, chain, &rule);
+}
+
+/* One dump. False: the reason says why there is none. */
+static bool dump(struct firewall *firewall, int message, take_message *take, struct reason *why)
+{
+    struct {
+        struct nlmsghdr head;
+        struct nfgenmsg body;
+    } ask = {.head = {.nlmsg_len = sizeof ask, .nlmsg_type = (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | message), .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+             .body = {.nfgen_family = NFPROTO_UNSPEC, .version = NFNETLINK_V0}};
+
+    if (send(firewall->socket, &ask, sizeof ask, 0) != (ssize_t)sizeof ask)
+        return reason_set(why, "nftables: %s", strerror(errno));
+    for (;;) {
+        ssize_t got = recv(firewall->socket, firewall->answer, ANSWER_BYTES, 0);
+        if (got <= 0)
+            return reason_set(why, "nftables: %s", got ? strerror(errno) : "no answer");
+        size_t left = (size_t)got;
+        for (const struct nlmsghdr *head = (const struct nlmsghdr *)(const void *)firewall->answer; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
+            if (head->nlmsg_type == NLMSG_DONE)
+                return true;
+            if (head->nlmsg_type == NLMSG_ERROR) {
+                const struct nlmsgerr *error = NLMSG_DATA(head);
+                return reason_set(why, "nftables: %s", strerror(-error->error));
+            }
+            const unsigned char *body = NLMSG_DATA(head);
+            size_t count = NLMSG_PAYLOAD(head, 0);
+            if (count >= sizeof(struct nfgenmsg))
+                take(firewall, (const struct nfgenmsg *)(const void *)body, body + NLMSG_ALIGN(sizeof(struct nfgenmsg)), count - NLMSG_ALIGN(sizeof(struct nfgenmsg)));
+        }
+    }
+}
+
+static void policies_report(struct firewall *firewall)
+{
+    for (size_t i = 0; i < firewall->count; i++) {
+        struct firewall_rule rule = {.action = firewall->chains[i].policy == NF_ACCEPT ? FIREWALL_ALLOW : FIREWALL_DENY};
+        if (firewall->chains[i].hook >= 0)
+            report(firewall, &firewall->chains[i], &rule);
+    }
+}
+
+/* The rules of the old iptables are read by nobody here; that there are some is told. */
+static bool legacy_rules(const char *root)
+{
+    char path[FILE_PATH_SIZE], text[256];
+
+    snprintf(path, sizeof path, "%s/proc/net/ip_tables_names", root);
+    return file_read(path, text, sizeof text) > 0;
+}
+
+static void trouble_observe(struct collector_scope *scope, const char *message)
+{
+    struct picket_json_writer writer;
+    char text[512];
+
+    picket_json_write_init(&writer, text, sizeof text);
+    picket_json_open_array(&writer);
+    picket_json_open_object(&writer);
+    member_text(&writer, "Severity", "Warning");
+    member_text(&writer, "Message", message);
+    member_number(&writer, "ProcessId", getpid());
+    member_number(&writer, "ThreadId", getpid());
+    picket_json_close_object(&writer);
+    picket_json_close_array(&writer);
+    const struct picket_event event = {
+        .name = "Diagnostic", .utc_ms = scope->utc_ms, .payload = text, .payload_count = picket_json_written(&writer), .priority = scope->priority, .type = PICKET_EVENT_DIAGNOSTIC};
+    if (event.payload_count)
+        (void)picket_agent_observe(scope->agent, &event);
+}
+
+static void collect(void *memory, struct collector_scope *scope)
+{
+    const struct timeval wait = {.tv_sec = WAIT_S};
+    struct firewall firewall = {.socket = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)};
+    struct payload payload;
+    struct reason why = {"nftables: this kernel has none"};
+
+    (void)memory;
+    if (legacy_rules(scope->root))
+        trouble_observe(scope, "The old iptables has rules, which are not read: iptables-nft's would be.");
+    if (firewall.socket < 0) {
+        trouble_observe(scope, why.text);
+        return;
+    }
+    (void)setsockopt(firewall.socket, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    firewall.answer = malloc(ANSWER_BYTES);
+    firewall.chains = calloc(CHAINS_MAX, sizeof *firewall.chains);
+    if (!firewall.answer || !firewall.chains)
+        abort();
+    payload_open_list(&payload, scope, "FirewallConfiguration");
+    firewall.payload = &payload;
+    bool read = dump(&firewall, NFT_MSG_GETCHAIN, take_chain, &why) && dump(&firewall, NFT_MSG_GETRULE, take_rule, &why);
+    if (read) {
+        policies_report(&firewall);
+        payload_close(&payload);
+    } else { /* an empty list would say that everything is let through */
+        trouble_observe(scope, why.text);
+    }
+    close(firewall.socket);
+    free(firewall.chains);
+    free(firewall.answer);
+}
+
+const struct collector collector_firewall = {
+    "firewall", PICKET_FIREWALL, COLLECT_SNAPSHOT, NULL, collect, NULL, NULL,
+};
