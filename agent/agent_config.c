@@ -25,6 +25,10 @@ struct key {
 
 static const struct key keys[] = {
     TEXT_KEY(connection_string, "", "Who this device is: HostName=H[:port];DeviceId=D;SharedAccessKey=K. Needed to send."),
+    TEXT_KEY(enrolment_host, "", "Instead of connection_string: host[:port] where the device enrols, and learns where to connect."),
+    TEXT_KEY(id_scope, "", "With it: the id scope of the workspace."),
+    TEXT_KEY(registration_id, "", "With it: who this device is (default: the host's name)."),
+    TEXT_KEY(group_key, "", "With it: the key of the enrolment group, of which the device's own is derived; with certificate_file none is needed."),
     TEXT_KEY(ca_file, "", "Certificates (PEM) that may sign the server's. Needed to send."),
     TEXT_KEY(certificate_file, "", "The device's own certificate (PEM, the leaf first), with x509=true in the connection string."),
     TEXT_KEY(key_file, "", "Its key (PEM)."),
@@ -90,13 +94,16 @@ bool agent_config_complete(const struct agent_config *config, const char *path, 
 {
     char byte;
 
-    if (!config->connection_string[0])
-        return reason_set(why, "%s: connection_string is not set; without it only --dry-run works", path);
+    bool enrols = config->enrolment_host[0] && !config->connection_string[0];
+    if (!config->connection_string[0] && !enrols)
+        return reason_set(why, "%s: connection_string is not set (nor enrolment_host); without it only --dry-run works", path);
+    if (enrols && (!config->id_scope[0] || !config->group_key[0] == !config->certificate_file[0]))
+        return reason_set(why, "%s: with enrolment_host go id_scope, and either group_key or certificate_file and key_file", path);
     if (!config->ca_file[0])
         return reason_set(why, "%s: ca_file is not set: give the certificate that signed the server's", path);
     if (file_read(config->ca_file, &byte, 1) < 0)
         return reason_set(why, "%s: ca_file %s cannot be read: %s", path, config->ca_file, strerror(errno));
-    if (config->credential.by_certificate != (config->certificate_file[0] != '\0') || !config->certificate_file[0] != !config->key_file[0])
+    if ((!enrols && config->credential.by_certificate != (config->certificate_file[0] != '\0')) || !config->certificate_file[0] != !config->key_file[0])
         return reason_set(why, "%s: a certificate goes with its key: x509=true in connection_string, certificate_file and key_file", path);
     if (!config->spool_folder[0])
         return reason_set(why, "%s: spool_folder is empty", path);
@@ -130,6 +137,8 @@ void agent_config_print(const struct agent_config *config, char out[AGENT_CONFIG
             count = snprintf(to, room, "# %s\n%s = %lld\n", keys[i].sentence, keys[i].name, (long long)number);
         } else if (!*member) { /* a comment, so that it reads back */
             count = snprintf(to, room, "# %s\n#%s = \n", keys[i].sentence, keys[i].name);
+        } else if (keys[i].offset == offsetof(struct agent_config, group_key)) {
+            count = snprintf(to, room, "# %s\n%s = (hidden)\n", keys[i].sentence, keys[i].name);
         } else if (keys[i].offset == offsetof(struct agent_config, connection_string) || keys[i].offset == offsetof(struct agent_config, proxy)) {
             size_t shown = shown_length(member);
             count = snprintf(to, room, "# %s\n%s = %.*s%s\n", keys[i].sentence, keys[i].name, (int)shown, member,

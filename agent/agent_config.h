@@ -10,6 +10,8 @@
 /* The reference program's configuration: `key value` or `key = value` lines, `#` begins a comment line. */
 struct agent_config {
     char connection_string[1024]; /* a secret */
+    /* Instead of a connection string: where to learn it. */
+    char enrolment_host[PICKET_HOST_MAX + 8], id_scope[64], registration_id[PICKET_ID_MAX + 1], group_key[128]; /* the last is a secret */
     char ca_file[FILE_PATH_SIZE];
     char certificate_file[FILE_PATH_SIZE], key_file[FILE_PATH_SIZE]; /* ours; empty: none */
     char proxy[512]; /* a secret where it has a login */
@@ -30,7 +32,7 @@ void agent_config_settings(const struct agent_config *config, struct picket_sett
 /* True when all is set that sending needs. */
 bool agent_config_complete(const struct agent_config *config, const char *path, struct reason *why);
 
-#define AGENT_CONFIG_PRINT_SIZE (4 * FILE_PATH_SIZE + 3072)
+#define AGENT_CONFIG_PRINT_SIZE (4 * FILE_PATH_SIZE + 6144)
 /* The effective configuration, the shared key hidden, with a sentence on each key. */
 void agent_config_print(const struct agent_config *config, char out[AGENT_CONFIG_PRINT_SIZE]);
 

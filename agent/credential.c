@@ -110,22 +110,28 @@ bool credential_token(const struct credential *credential, int64_t expires_s,
                                    uint8_t out[CREDENTIAL_HMAC_BYTES]),
                       char out[CREDENTIAL_TOKEN_SIZE])
 {
-    char identity[CREDENTIAL_TOKEN_SIZE], resource[CREDENTIAL_TOKEN_SIZE], expiry[PICKET_NUMBER_SIZE];
-    char text[CREDENTIAL_TOKEN_SIZE + PICKET_NUMBER_SIZE], signature_text[(CREDENTIAL_HMAC_BYTES + 2) / 3 * 4 + 1];
-    uint8_t signature[CREDENTIAL_HMAC_BYTES];
+    char identity[CREDENTIAL_TOKEN_SIZE];
     struct growing plain = {.out = identity, .size = sizeof identity};
-    struct growing escaped = {.out = resource, .size = sizeof resource};
-    struct growing token = {.out = out, .size = CREDENTIAL_TOKEN_SIZE};
 
     add(&plain, credential->host);
     add_identity(&plain, credential);
-    add_escaped(&escaped, plain.failed ? "" : identity);
-    if (plain.failed || escaped.failed)
+    return !plain.failed && credential_token_for(identity, credential->key, credential->key_count, expires_s, hmac, out);
+}
+
+bool credential_token_for(const char *resource_plain, const uint8_t *key, size_t key_count, int64_t expires_s, credential_hmac *hmac, char out[CREDENTIAL_TOKEN_SIZE])
+{
+    char resource[CREDENTIAL_TOKEN_SIZE], expiry[PICKET_NUMBER_SIZE];
+    char text[CREDENTIAL_TOKEN_SIZE + PICKET_NUMBER_SIZE], signature_text[(CREDENTIAL_HMAC_BYTES + 2) / 3 * 4 + 1];
+    uint8_t signature[CREDENTIAL_HMAC_BYTES];
+    struct growing escaped = {.out = resource, .size = sizeof resource};
+    struct growing token = {.out = out, .size = CREDENTIAL_TOKEN_SIZE};
+
+    add_escaped(&escaped, resource_plain);
+    if (escaped.failed)
         return false;
     picket_number_print((uint64_t)expires_s, expiry);
     int length = snprintf(text, sizeof text, "%s\n%s", resource, expiry);
-    if (length < 0 || (size_t)length >= sizeof text ||
-        !hmac(credential->key, credential->key_count, text, (size_t)length, signature))
+    if (length < 0 || (size_t)length >= sizeof text || !hmac(key, key_count, text, (size_t)length, signature))
         return false;
     encode_base64(signature, sizeof signature, signature_text);
     add(&token, "SharedAccessSignature sr=");
@@ -135,6 +141,20 @@ bool credential_token(const struct credential *credential, int64_t expires_s,
     add(&token, "&se=");
     add(&token, expiry);
     return !token.failed;
+}
+
+bool credential_derive(const char *group_key, const char *registration_id, credential_hmac *hmac, char out[CREDENTIAL_DERIVED_SIZE])
+{
+    uint8_t key[PICKET_KEY_MAX], derived[CREDENTIAL_HMAC_BYTES];
+    size_t key_count = 0;
+    bool fine = decode_base64(group_key, strlen(group_key), key, sizeof key, &key_count) && key_count >= PICKET_KEY_MIN &&
+                hmac(key, key_count, registration_id, strlen(registration_id), derived);
+
+    if (fine)
+        encode_base64(derived, sizeof derived, out);
+    explicit_bzero(key, sizeof key);
+    explicit_bzero(derived, sizeof derived);
+    return fine;
 }
 
 bool credential_events_path(const struct credential *credential, char out[CREDENTIAL_PATH_SIZE])

@@ -29,6 +29,13 @@ struct credential {
 /* "HostName=H[:port];DeviceId=D[;ModuleId=M];SharedAccessKey=K", or with x509=true for the key. The reason never shows the key. */
 bool credential_read(const char *connection_string, struct credential *out, struct reason *why);
 
+/* The same for any resource ("scope/registrations/id"), with a key of the caller's. */
+typedef bool credential_hmac(const uint8_t *key, size_t key_count, const char *text, size_t count, uint8_t out[CREDENTIAL_HMAC_BYTES]);
+bool credential_token_for(const char *resource, const uint8_t *key, size_t key_count, int64_t expires_s, credential_hmac *hmac, char out[CREDENTIAL_TOKEN_SIZE]);
+/* The key of one device of a group: HMAC-SHA256 of its registration id by the group's key, both in Base64. */
+#define CREDENTIAL_DERIVED_SIZE ((CREDENTIAL_HMAC_BYTES + 2) / 3 * 4 + 1)
+bool credential_derive(const char *group_key, const char *registration_id, credential_hmac *hmac, char out[CREDENTIAL_DERIVED_SIZE]);
+
 /* Another key from now on; the one that held until now is the other one. False: it is not Base64 of a key. */
 bool credential_rotate(struct credential *credential, const char *base64, size_t count);
 /* The server did not know the key: the other one is tried next. Nothing is done where there is none. */

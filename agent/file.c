@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool write_parts(int file, const struct iovec *parts, int count);
@@ -88,4 +89,23 @@ static bool sync_folder(const char *folder)
     close(file);
     errno = error;
     return synced;
+}
+
+bool file_folder_make(const char *path)
+{
+    char part[FILE_PATH_SIZE];
+    struct stat about;
+
+    if (stat(path, &about) == 0) {
+        errno = ENOTDIR;
+        return S_ISDIR(about.st_mode);
+    }
+    memcpy(part, path, strlen(path) + 1);
+    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(part, 0755) != 0 && errno != EEXIST)
+            return false;
+        *slash = '/';
+    }
+    return mkdir(path, 0700) == 0 || errno == EEXIST;
 }

@@ -15,6 +15,9 @@
  * errno. */
 long file_read(const char *path, char *out, size_t size);
 
+/* Makes the folder, for its owner only, and those above it; one that is there is fine. False with errno. */
+bool file_folder_make(const char *path);
+
 /* Joins `parts` into `folder`/`name`, readable by the owner only, so that after a power cut the file is there whole or
  * as it was before: written beside, synced, renamed, and the folder synced. */
 bool file_write(const char *folder, const char *name, const struct iovec *parts, int count, struct reason *why);

@@ -48,7 +48,16 @@ static bool head_make(struct https_sender *sender, const struct picket_message *
     return true;
 }
 
-static bool answer_read(struct uplink *uplink, int64_t deadline_ms, struct http_answer *out, struct reason *why)
+static size_t put(char *reply, size_t size, size_t used, const char *bytes, size_t count)
+{
+    count = count < size - 1 - used ? count : size - 1 - used;
+    memcpy(reply + used, bytes, count);
+    reply[used + count] = '\0';
+    return used + count;
+}
+
+/* What comes of the body goes to `reply`, as much as fits; NULL: nowhere. */
+static bool answer_read(struct uplink *uplink, int64_t deadline_ms, struct http_answer *out, char *reply, size_t reply_size, struct reason *why)
 {
     char bytes[ANSWER_HEAD_MAX];
     size_t count = 0, head = 0;
@@ -64,6 +73,7 @@ static bool answer_read(struct uplink *uplink, int64_t deadline_ms, struct http_
     }
     if (!out->body_known || out->body_count > ANSWER_BODY_MAX)
         out->close = true;
+    size_t kept = reply ? put(reply, reply_size, 0, bytes + head, count - head) : 0;
     uint64_t left = out->close || out->body_count <= count - head ? 0 : out->body_count - (count - head);
     while (left) {
         ssize_t got = uplink_read(uplink, bytes, left < sizeof bytes ? (size_t)left : sizeof bytes, deadline_ms, why);
@@ -72,8 +82,23 @@ static bool answer_read(struct uplink *uplink, int64_t deadline_ms, struct http_
             break;
         }
         left -= (uint64_t)got;
+        kept = reply ? put(reply, reply_size, kept, bytes, (size_t)got) : 0;
     }
     return true;
+}
+
+bool https_call(struct uplink *uplink, const char *head, size_t head_count, const char *body, size_t body_count, struct http_answer *out, char *reply, size_t reply_size,
+                struct reason *why)
+{
+    if (!uplink_is_open(uplink) && !uplink_open(uplink, uplink_now_ms() + CONNECT_MS, why))
+        return false;
+    int64_t deadline_ms = uplink_now_ms() + EXCHANGE_MS;
+    bool answered = uplink_write(uplink, head, head_count, deadline_ms, why) && (!body_count || uplink_write(uplink, body, body_count, deadline_ms, why));
+    /* A server that refuses from the head closes while the body is still on its way: its answer may be there all the same. */
+    answered = (answered || uplink_readable(uplink, 0)) && answer_read(uplink, deadline_ms, out, reply, reply_size, why);
+    if (!answered || out->close)
+        uplink_close(uplink);
+    return answered;
 }
 
 static bool exchange(struct https_sender *sender, const struct picket_message *message, int64_t now_s, struct http_answer *out, struct reason *why)
@@ -81,16 +106,9 @@ static bool exchange(struct https_sender *sender, const struct picket_message *m
     char head[REQUEST_HEAD_MAX];
     size_t count = 0;
 
-    if (!uplink_is_open(sender->uplink) && !uplink_open(sender->uplink, uplink_now_ms() + CONNECT_MS, why))
-        return false;
-    int64_t deadline_ms = uplink_now_ms() + EXCHANGE_MS;
-    bool answered = head_make(sender, message, now_s, head, &count, why) && uplink_write(sender->uplink, head, count, deadline_ms, why) &&
-                    uplink_write(sender->uplink, message->body, message->body_count, deadline_ms, why);
-    /* A server that refuses from the head closes while the body is still on its way: its answer may be there all the same. */
-    answered = (answered || uplink_readable(sender->uplink, 0)) && answer_read(sender->uplink, deadline_ms, out, why);
+    bool answered = head_make(sender, message, now_s, head, &count, why) &&
+                    https_call(sender->uplink, head, count, message->body, message->body_count, out, NULL, 0, why);
     explicit_bzero(head, sizeof head);
-    if (!answered || out->close)
-        uplink_close(sender->uplink);
     return answered;
 }
 

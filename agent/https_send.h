@@ -13,6 +13,11 @@ struct https_sender {
     int64_t token_made_s; /* 0: none */
 };
 
+/* One request that is written whole, and its answer; of the body as much as fits into `reply`, terminated. False: the connection is closed. */
+struct http_answer;
+bool https_call(struct uplink *uplink, const char *head, size_t head_count, const char *body, size_t body_count, struct http_answer *out, char *reply, size_t reply_size,
+                struct reason *why);
+
 /* `now_s` is UTC, for the token. On failure the reason says what it was. */
 void https_send(struct https_sender *sender, const struct picket_message *message, int64_t now_s, struct picket_send_answer *out, struct reason *why);
 

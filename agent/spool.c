@@ -36,7 +36,6 @@ struct spool {
 };
 
 static bool take_folder(struct spool *spool, struct reason *why);
-static bool make_folders(const char *path);
 static bool take_up(struct spool *spool, struct reason *why);
 static void take_up_file(struct spool *spool, int folder, const char *name);
 static bool read_name(const char *name, struct entry *out);
@@ -156,7 +155,7 @@ static bool take_folder(struct spool *spool, struct reason *why)
 {
     char path[FILE_PATH_SIZE + sizeof LOCK_NAME];
 
-    if (!make_folders(spool->folder))
+    if (!file_folder_make(spool->folder))
         return reason_set(why, "the spool folder %s cannot be made: %s", spool->folder, strerror(errno));
     snprintf(path, sizeof path, "%s/%s", spool->folder, LOCK_NAME);
     spool->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -165,25 +164,6 @@ static bool take_folder(struct spool *spool, struct reason *why)
     if (flock(spool->lock, LOCK_EX | LOCK_NB) != 0)
         return reason_set(why, "the spool folder %s is in use by another picket-agent", spool->folder);
     return true;
-}
-
-static bool make_folders(const char *path)
-{
-    char part[FILE_PATH_SIZE];
-    struct stat about;
-
-    if (stat(path, &about) == 0) {
-        errno = ENOTDIR;
-        return S_ISDIR(about.st_mode);
-    }
-    memcpy(part, path, strlen(path) + 1);
-    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(part, 0755) != 0 && errno != EEXIST)
-            return false;
-        *slash = '/';
-    }
-    return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
 static bool take_up(struct spool *spool, struct reason *why)

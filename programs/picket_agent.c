@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/agent.h"
 #include "agent/agent_config.h"
 #include "agent/collector.h"
+#include "agent/enrol.h"
 #include "agent/linux_port.h"
 #include "agent/remote.h"
 #include "agent/self_check.h"
@@ -16,6 +18,7 @@
 
 #define QUEUE_BYTES (256 * 1024) /* of what is urgent; half of it for each of the other priorities */
 #define MESSAGE_BYTES (128 * 1024)
+#define ENROL_PAUSE_S 30
 
 enum exit_code { EXIT_DONE = 0, EXIT_FINDINGS = 1, EXIT_CONFIG = 2, EXIT_AWAY = 3, EXIT_USAGE = 64 };
 
@@ -45,6 +48,7 @@ static void print_usage(FILE *to);
 static enum exit_code check(const struct agent_config *config);
 static enum exit_code run(struct program *program);
 static void catch_stop(sigset_t *waiting);
+static enum exit_code enrol_patiently(struct program *program, const sigset_t *waiting);
 static enum exit_code run_once(struct program *program);
 static void run_on(struct program *program, const sigset_t *waiting);
 static void tell_change(struct program *program);
@@ -158,6 +162,9 @@ static enum exit_code run(struct program *program)
     if (program->wishes.dry_run) {
         linux_port_dry(&program->port);
     } else {
+        code = enrol_patiently(program, &waiting);
+        if (code || stopping)
+            return code;
         program->linux_port = linux_port_open(&program->config, &hooks, &stopping, &program->port, &why);
         if (!program->linux_port) {
             fprintf(stderr, "picket-agent: %s\n", why.text);
@@ -181,6 +188,29 @@ static enum exit_code run(struct program *program)
     tell_drops(program);
     linux_port_close(program->linux_port);
     return code;
+}
+
+/* Until the server has said where to connect; with --once one try is made. */
+static enum exit_code enrol_patiently(struct program *program, const sigset_t *waiting)
+{
+    bool told = false;
+
+    while (!stopping) {
+        struct reason why;
+        enum enrol_status status = enrol(&program->config, (int64_t)time(NULL), &stopping, &why);
+        if (status == ENROL_DONE)
+            return EXIT_DONE;
+        if (!told || status == ENROL_REFUSED || program->wishes.once)
+            fprintf(stderr, "picket-agent: %s%s\n", why.text, status == ENROL_LATER && !program->wishes.once ? "; enrolment is tried again until it works" : "");
+        told = true;
+        if (status == ENROL_REFUSED)
+            return EXIT_CONFIG;
+        if (program->wishes.once)
+            return EXIT_AWAY;
+        const struct timespec pause = {ENROL_PAUSE_S, 0};
+        (void)ppoll(NULL, 0, &pause, waiting);
+    }
+    return EXIT_DONE;
 }
 
 /* The signals are blocked but while the program waits, so that none falls between the look at the flag and the wait. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/clock.h"
@@ -201,6 +202,82 @@ START_TEST(with_a_certificate_there_is_no_key)
 }
 END_TEST
 
+/* One configuration for a fleet: who the device is, its own name says. */
+static void fleet_start(const char *registration, const char *more)
+{
+    FILE *file = fopen(config, "we");
+
+    ck_assert_ptr_nonnull(file);
+    fprintf(file, "enrolment_host = localhost:%s\nregistration_id = %s\nca_file = %s\nspool_folder = %s/new/spool\ntransport = mqtt\nmqtt_port = %s\n" INTERVALS "%s",
+            strrchr(whole_device_url(), ':') + 1, registration, whole_ca_file(), folder, mqtts_port, more);
+    fclose(file);
+    agent = program_start("picket-agent", (const char *const[]){"--config", config, NULL}, NULL);
+}
+
+/* A member of a JSON answer of `picket`, as text. */
+static void answered(const char *answer, const char *name, char text[200])
+{
+    json_t *json = json_loads(answer, 0, NULL);
+
+    ck_assert_msg(json != NULL && json_is_string(json_object_get(json, name)), "%s", answer);
+    snprintf(text, 200, "%s", json_string_value(json_object_get(json, name)));
+    json_decref(json);
+}
+
+START_TEST(a_fleet_enrols_with_the_key_of_its_group)
+{
+    char scope[200], key[200], more[500];
+    const char *answer = picket(0, "group", "create", "fleet", "--json");
+
+    answered(answer, "id_scope", scope);
+    answered(answer, "primary_key", key);
+    snprintf(more, sizeof more, "id_scope = %s\ngroup_key = %s\n", scope, key);
+    fleet_start("born-1", more);
+    wait_text("SELECT count(*) > 0 FROM picket.raw_event WHERE device_id = 'born-1' AND name = 'ProcessCreate'", "t");
+    ck_assert_int_eq(program_stop(agent), 0);
+    program_close(agent);
+    /* It knows from then on, without the service. */
+    snprintf(more, sizeof more, "id_scope = %s\ngroup_key = c29tZXRoaW5nIGVsc2Ugb2YgMzIgYnl0ZXMgbGVuZ3Q=\n", scope);
+    fleet_start("born-1", more);
+    char before[64];
+    snprintf(before, sizeof before, "%s", state_of("SELECT now()"));
+    reconnected_wait("born-1", before);
+    ck_assert_int_eq(program_stop(agent), 0);
+    program_close(agent);
+    /* Another device with a wrong key is refused, and says so. */
+    program_run("/bin/rm", (const char *const[]){"-rf", folder, NULL}, NULL, NULL);
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    fleet_start("born-2", more);
+    ck_assert_int_eq(program_wait(agent, WAIT_MS), 2);
+    ck_assert(program_log_wait(agent, "does not enrol born-2: 401", WAIT_MS));
+}
+END_TEST
+
+START_TEST(a_fleet_enrols_with_certificates)
+{
+    struct issued *authority = certificate_authority_issue(&(struct certificate_wish){.common_name = "Fleet CA", .authority = true}, NULL);
+    struct issued *own = certificate_authority_issue(&(struct certificate_wish){.common_name = "born-3"}, authority);
+    char thumbprint[65], certificate[128], key[128], more[600], scope[200];
+
+    for (size_t i = 0; i < 32; i++)
+        snprintf(thumbprint + 2 * i, 3, "%02x", certificate_authority_sha256(own)[i]);
+    answered(picket(0, "enrollment", "create", "born-3", "--thumbprint", thumbprint, "--json"), "id_scope", scope);
+    snprintf(certificate, sizeof certificate, "%s/own.pem", folder);
+    snprintf(key, sizeof key, "%s/own.key", folder);
+    FILE *file = fopen(certificate, "we");
+    fputs(certificate_authority_pem(own), file);
+    fclose(file);
+    file = fopen(key, "we");
+    fputs(certificate_authority_key_pem(own), file);
+    fclose(file);
+    snprintf(more, sizeof more, "id_scope = %s\ncertificate_file = %s\nkey_file = %s\n", scope, certificate, key);
+    fleet_start("born-3", more);
+    wait_text("SELECT count(*) > 0 FROM picket.raw_event WHERE device_id = 'born-3' AND name = 'ProcessCreate'", "t");
+    certificate_authority_free(own);
+    certificate_authority_free(authority);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -209,6 +286,8 @@ int main(void)
         direct_methods_are_answered,
         a_rotated_key_holds_and_a_wrong_one_is_given_up,
         with_a_certificate_there_is_no_key,
+        a_fleet_enrols_with_the_key_of_its_group,
+        a_fleet_enrols_with_certificates,
     };
     static char port[8], line[40];
 
