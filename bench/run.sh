@@ -15,6 +15,7 @@ run bench_questions
 run bench_detect
 run bench_ingest
 run bench_mqtt
+run bench_agent
 run bench_alerts
 run bench_pipeline
 [ $missed = 0 ] || echo "A limit was missed."
