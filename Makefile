@@ -44,7 +44,7 @@ FUZZ_SUPPORT := $(addprefix build/fuzz/tests/support/,taker.o device_token.o)
 FUZZERS   = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES   = $(patsubst bench/%.c,%,$(wildcard bench/bench_*.c))
 
-.PHONY: help deps build docs run test check unit pipeline compose core firmware static cross deb layers banned sizes bench fuzz clean install format
+.PHONY: help deps build docs run test check unit pipeline compose core firmware prove static cross deb layers banned sizes bench fuzz clean install format
 .SECONDARY:
 
 help: ## List the targets.
@@ -106,6 +106,9 @@ cross: ## Build picket-agent for armhf and arm64, and start each once under qemu
 	@packaging/agent.sh armhf
 	@packaging/agent.sh arm64
 
+prove: ## Show that the agent's queue and spool ring stay within their memory, whatever is done to them.
+	@tests/prove/run.sh
+
 compose: ## Run docker-compose.yml end to end in Docker, and kill its parts; as root it can start a Docker of its own.
 	@tests/compose/run.sh
 
@@ -151,7 +154,7 @@ $(BUILD)/%.o: %.c Makefile
 $(BUILD)/detect/sigma_mapping.o: detect/sigma_mapping.yml
 
 # The agent without its Linux parts, with the flags firmware has; the debug build's assertions stay in.
-EMBEDDED := $(addprefix agent/,agent.c aggregate.c event_queue.c sequence.c settings.c stamp.c twin.c) wire/json_reader.c wire/json_writer.c
+EMBEDDED := $(addprefix agent/,agent.c aggregate.c event_queue.c sequence.c settings.c spool_ring.c stamp.c twin.c) wire/json_reader.c wire/json_writer.c
 CORE := $(sort $(EMBEDDED) $(wildcard wire/*.c))
 $(BUILD)/core/%.o: %.c Makefile
 	@mkdir -p $(@D) && echo "  CC $< (core)"

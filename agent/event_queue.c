@@ -66,5 +66,6 @@ void picket_queue_remove(struct picket_queue *queue, uint32_t count)
         (void)found;
     }
     queue->used -= at;
-    memmove(queue->bytes, queue->bytes + at, queue->used);
+    if (queue->used) /* else it would begin where the memory ends */
+        memmove(queue->bytes, queue->bytes + at, queue->used);
 }
