@@ -35,8 +35,8 @@ struct collector {
 };
 
 extern const struct collector collector_processes, collector_listening_ports, collector_connections, collector_logins,
-    collector_users, collector_system, collector_peripherals, collector_files, collector_packages, collector_firewall, collector_baseline, collector_heartbeat,
-    collector_statistics;
+    collector_login_lines, collector_users, collector_system, collector_peripherals, collector_files, collector_packages,
+    collector_firewall, collector_baseline, collector_heartbeat, collector_statistics;
 
 /* The collectors of this build, each with its memory and the time of its next round. */
 struct collectors;
