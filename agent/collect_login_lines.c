@@ -1,3 +1,5 @@
+#include "agent/collect_login_lines.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -5,7 +7,6 @@
 #include <unistd.h>
 
 #include "agent/collector.h"
-#include "agent/file.h"
 #include "agent/login_line.h"
 #include "agent/stamp.h"
 
@@ -31,14 +32,16 @@ static void *open_memory(void)
     return memory;
 }
 
-static bool log_find(const struct collector_scope *scope, char path[FILE_PATH_SIZE], struct stat *about)
+bool login_log_find(const char *root, char path[FILE_PATH_SIZE])
 {
-    snprintf(path, FILE_PATH_SIZE, "%s/var/log/wtmp", scope->root);
+    struct stat about;
+
+    snprintf(path, FILE_PATH_SIZE, "%s/var/log/wtmp", root);
     if (access(path, F_OK) == 0)
         return false;
     for (size_t i = 0; i < sizeof logs / sizeof *logs; i++) {
-        snprintf(path, FILE_PATH_SIZE, "%s%s", scope->root, logs[i]);
-        if (stat(path, about) == 0 && S_ISREG(about->st_mode))
+        snprintf(path, FILE_PATH_SIZE, "%s%s", root, logs[i]);
+        if (stat(path, &about) == 0 && S_ISREG(about.st_mode))
             return true;
     }
     return false;
@@ -123,7 +126,7 @@ static void collect(void *context, struct collector_scope *scope)
     struct payload payload;
     struct stat about;
 
-    if (!log_find(scope, path, &about))
+    if (!login_log_find(scope->root, path) || stat(path, &about))
         return;
     if (!memory->loaded)
         place_load(memory, scope, &about);

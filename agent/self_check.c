@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/collect_login_lines.h"
 #include "agent/process_watch.h"
 #include "agent/uplink.h"
 
@@ -58,8 +59,14 @@ static enum self_check_result look_sockets(const struct agent_config *config, co
 static enum self_check_result look_logins(const struct agent_config *config, const char *root, struct reason *out)
 {
     bool good = readable(root, "/var/log/wtmp"), failed = readable(root, "/var/log/btmp");
+    char log[FILE_PATH_SIZE];
 
     (void)config;
+    if (login_log_find(root, log)) {
+        bool fine = access(log, R_OK) == 0;
+        reason_set(out, fine ? "there is no wtmp: those that sshd, dropbear and login log in %s" : "there is no wtmp, and %s cannot be read", log + strlen(root));
+        return fine ? SELF_CHECK_OK : SELF_CHECK_FAILED;
+    }
     reason_set(out, "%s; %s", good ? "successful ones by /var/log/wtmp" : "/var/log/wtmp is not there or cannot be read",
                failed ? "failed ones by /var/log/btmp" : "/var/log/btmp is not there or cannot be read");
     return good && failed ? SELF_CHECK_OK : good || failed ? SELF_CHECK_LIMITED : SELF_CHECK_FAILED;
