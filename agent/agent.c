@@ -105,6 +105,7 @@ void picket_agent_lose(struct picket_agent *agent, enum picket_priority priority
 void picket_agent_configure(struct picket_agent *agent, const struct picket_agent_settings *settings)
 {
     memcpy(agent->settings.interval_ms, settings->interval_ms, sizeof settings->interval_ms);
+    agent->settings.message_bytes = settings->message_bytes;
     for (unsigned i = 0; i < PICKET_PRIORITIES; i++)
         agent->lanes[i].due_at_ms = agent->port->monotonic_ms(agent->port->context);
 }
@@ -283,10 +284,20 @@ static size_t event_max(const struct picket_agent *agent)
     return agent->message_size - ENVELOPE_MAX - 1;
 }
 
+/* How long messages of several events may be. */
+static size_t message_limit(const struct picket_agent *agent)
+{
+    size_t wanted = agent->settings.message_bytes;
+
+    if (!wanted || wanted > agent->message_size)
+        return agent->message_size;
+    return wanted > PICKET_AGENT_MESSAGE_MIN ? wanted : PICKET_AGENT_MESSAGE_MIN;
+}
+
 /* A message that would be full does not wait for its time. */
 static bool queue_due(const struct picket_agent *agent, const struct picket_lane *lane, int64_t now_ms)
 {
-    return lane->queue.used && (now_ms >= lane->due_at_ms || lane->queue.used + ENVELOPE_MAX >= agent->message_size);
+    return lane->queue.used && (now_ms >= lane->due_at_ms || lane->queue.used + ENVELOPE_MAX >= message_limit(agent));
 }
 
 /* Its list of losses is half full: past its end a loss has no reason, so its events do not wait for their time. */
@@ -456,19 +467,20 @@ static void back_off(struct picket_agent *agent, uint32_t retry_after_s)
 }
 
 /* How many of the queued events make the next message: consecutive numbers, and as many as fit. One that was tried
- * already keeps its events, so that the server can tell that it is the same. */
+ * already keeps its events, so that the server can tell that it is the same, whatever the limit is now. */
 static uint32_t choose_events(const struct picket_agent *agent, const struct picket_lane *lane, uint64_t *first)
 {
     struct picket_queued event;
-    size_t at = 0, left = agent->message_size - ENVELOPE_MAX;
+    size_t at = 0, left = (lane->pending ? agent->message_size : message_limit(agent)) - ENVELOPE_MAX;
     uint32_t count = 0;
 
     while (picket_queue_next(&lane->queue, &at, &event)) {
         if (count == 0)
             *first = event.number;
-        if (event.number != *first + count || event.count + 1 > left || (lane->pending && count == lane->pending))
+        bool fits = event.count + 1 <= left;
+        if (event.number != *first + count || (count && !fits) || (lane->pending && count == lane->pending))
             break;
-        left -= event.count + 1;
+        left -= fits ? event.count + 1 : left;
         count++;
     }
     assert(count > 0 && "an event that fits no message is not queued");

@@ -28,6 +28,7 @@ struct picket_event {
 struct picket_agent_settings {
     const char *version;       /* AgentVersion in messages */
     uint32_t interval_ms[PICKET_PRIORITIES]; /* how long an event may wait for others before its message leaves */
+    uint32_t message_bytes; /* events share a message up to here; one that is longer goes alone. 0: as long as there is memory for */
 };
 
 /* What picket_agent_init() is given to work in. Events that do not fit into their queue, and those longer than a message or
@@ -81,7 +82,7 @@ bool picket_agent_observe(struct picket_agent *agent, const struct picket_event 
 /* So many happenings went before they could be observed: they are numbered and told as dropped. */
 void picket_agent_lose(struct picket_agent *agent, enum picket_priority priority, uint64_t count, const char *reason);
 
-/* Other intervals from now on; what waits is due at once. `version` stays as it was. */
+/* Other intervals and another length of messages from now on; what waits is due at once. `version` stays as it was. */
 void picket_agent_configure(struct picket_agent *agent, const struct picket_agent_settings *settings);
 
 /* Whether any event waits in memory. */

@@ -116,6 +116,7 @@ void agent_config_settings(const struct agent_config *config, struct picket_sett
     for (int i = 0; i < PICKET_PRIORITIES; i++)
         out->interval_s[i] = (uint32_t)config->send_interval_s;
     out->snapshot_s = (uint32_t)config->snapshot_interval_s;
+    out->cache_bytes = (uint32_t)(config->spool_bytes > UINT32_MAX ? UINT32_MAX : config->spool_bytes);
     out->connection_polling_s = (uint32_t)config->socket_interval_s;
     out->login_polling_s = (uint32_t)config->login_interval_s;
     out->process_polling_us = (uint32_t)(config->process_interval_s > 4000 ? 4000 : config->process_interval_s) * 1000000;

@@ -212,7 +212,10 @@ void payload_times(struct payload *payload, uint64_t times)
 
 struct picket_json_writer *payload_begin(struct payload *payload)
 {
-    if (payload->elements && payload->writer.size - payload->writer.count < ELEMENT_MAX)
+    const struct picket_settings *settings = payload->scope->settings;
+    bool long_enough = settings && payload->writer.count > settings->message_bytes / 2;
+
+    if (payload->elements && (long_enough || payload->writer.size - payload->writer.count < ELEMENT_MAX))
         payload_report(payload);
     payload->begun = payload->writer;
     picket_json_open_object(&payload->writer);

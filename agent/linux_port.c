@@ -136,6 +136,11 @@ bool linux_port_rotate(struct linux_port *port, const char *base64, size_t count
     return kept;
 }
 
+void linux_port_limit(struct linux_port *port, uint64_t bytes)
+{
+    spool_limit(port->spool, bytes ? bytes : (uint64_t)port->config->spool_bytes);
+}
+
 const char *linux_port_trouble(const struct linux_port *port)
 {
     return port->trouble.text;

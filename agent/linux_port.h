@@ -10,8 +10,9 @@
 /* The port on Linux: clocks, MQTT or HTTPS (agent/uplink), the spool and the saved numbering in files. */
 struct linux_port;
 
-/* Fills `port`. `hooks` are for MQTT, and may be NULL. `config`, whose credential may be rotated, and `stopping` are borrowed until linux_port_close(); when the flag is set, a call that waits
- * for the network gives up within half a second, but for a name look-up. NULL when the CA or the spool folder cannot be used. */
+/* Fills `port`. `hooks` are for MQTT, and may be NULL. `config`, whose credential may be rotated, and `stopping` are borrowed until
+ * linux_port_close(); when the flag is set, a call that waits for the network gives up within half a second, but for a name look-up.
+ * NULL when the CA or the spool folder cannot be used. */
 struct linux_port *linux_port_open(struct agent_config *config, const struct hub_hooks *hooks, const volatile sig_atomic_t *stopping,
                                    struct picket_port *port, struct reason *why);
 
@@ -32,6 +33,9 @@ void linux_port_dry(struct picket_port *port);
 /* Why the last send, keep or save failed; empty when nothing has. */
 const char *linux_port_trouble(const struct linux_port *port);
 size_t linux_port_kept(const struct linux_port *port); /* messages in the spool */
+
+/* The most that unsent messages may take from now on; 0: what the configuration says. */
+void linux_port_limit(struct linux_port *port, uint64_t bytes);
 
 void linux_port_close(struct linux_port *take_port); /* NULL is fine */
 

@@ -9,16 +9,21 @@
 #define ERROR_TEXT_MAX (PICKET_TWIN_REPORT_MAX * 2)
 #define MESSAGE_TEXT_MAX 2048
 #define ARGUMENT_MAX 128
+#define SPOOL_BYTES_LEAST (4 * PICKET_AGENT_MESSAGE_MIN)
 
 /* ---- the twin ---- */
 
-static void intervals_use(struct remote *remote)
+/* What of the settings is the core's and the port's. The spool holds some messages, however little it is allowed. */
+static void settings_use(struct remote *remote)
 {
     struct picket_agent_settings settings = remote->agent->settings;
 
     for (int i = 0; i < PICKET_PRIORITIES; i++)
         settings.interval_ms[i] = remote->settings.interval_s[i] > UINT32_MAX / 1000 ? UINT32_MAX : remote->settings.interval_s[i] * 1000;
+    settings.message_bytes = remote->settings.message_bytes < remote->settings.cache_bytes / 2 ? remote->settings.message_bytes : remote->settings.cache_bytes / 2;
     picket_agent_configure(remote->agent, &settings);
+    bool theirs = remote->settings.cache_bytes != remote->base.cache_bytes;
+    linux_port_limit(remote->port, !theirs ? 0 : remote->settings.cache_bytes > SPOOL_BYTES_LEAST ? remote->settings.cache_bytes : SPOOL_BYTES_LEAST);
 }
 
 static void error_observe(struct remote *remote, const char *name, const char *type, const char *message)
@@ -71,7 +76,7 @@ static void twin_take(void *context, const char *json, size_t count)
         return; /* the server checks what it hands on: this is none of its */
     if (result.changed) {
         collectors_configure(remote->collectors, &remote->settings);
-        intervals_use(remote);
+        settings_use(remote);
     }
     if (!result.micro && !result.classic && !result.changed)
         return;

@@ -79,6 +79,11 @@ void spool_close(struct spool *take_spool)
     free(take_spool);
 }
 
+void spool_limit(struct spool *spool, uint64_t bytes_max)
+{
+    spool->bytes_max = bytes_max;
+}
+
 enum picket_keep_status spool_keep(struct spool *spool, const struct picket_message *message, struct reason *why)
 {
     struct entry entry = {.order = spool->next_order, .count = message->count};

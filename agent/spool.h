@@ -16,6 +16,8 @@ struct spool;
  * when the folder cannot be used, or another process has it. */
 struct spool *spool_open(const char *folder, uint64_t bytes_max, struct reason *why);
 void spool_close(struct spool *take_spool); /* NULL is fine */
+/* Another limit from now on: it is FULL until as many have gone. */
+void spool_limit(struct spool *spool, uint64_t bytes_max);
 
 /* FULL: it fits only when older messages go. FAILED: it never fits, or the disk fails. On disk when it says DONE. */
 enum picket_keep_status spool_keep(struct spool *spool, const struct picket_message *message, struct reason *why);

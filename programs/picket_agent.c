@@ -156,7 +156,7 @@ static enum exit_code run(struct program *program)
 
     agent_config_settings(&program->config, &base);
     const uint32_t interval_ms = base.interval_s[PICKET_HIGH] * 1000;
-    const struct picket_agent_settings settings = {PICKET_VERSION, {interval_ms, interval_ms, interval_ms}};
+    const struct picket_agent_settings settings = {PICKET_VERSION, {interval_ms, interval_ms, interval_ms}, base.message_bytes};
     remote_hooks(&program->remote, &hooks);
     catch_stop(&waiting);
     if (program->wishes.dry_run) {

@@ -46,7 +46,7 @@ void board_twin_came(const char *json, size_t count)
 {
     static char report[PICKET_TWIN_REPORT_MAX];
     struct picket_twin_result result;
-    struct picket_agent_settings intervals = {"1.0", {0, 0, 0}};
+    struct picket_agent_settings intervals = {"1.0", {0, 0, 0}, settings.message_bytes};
 
     if (!picket_twin_apply(&settings, &base, json, count, &result))
         return;
@@ -61,7 +61,7 @@ int main(void)
     static const char payload[] = "[{\"Executable\":\"/bin/task\",\"CommandLine\":\"task\",\"UserId\":\"0\",\"ProcessId\":7,\"ParentProcessId\":1}]";
     static const char key[] = "{\"Executable\":\"/bin/task\",\"CommandLine\":\"task\",\"UserId\":\"0\",\"ProcessId\":0,\"ParentProcessId\":0}";
     const struct picket_agent_memory memory = {.queues = {{high, sizeof high}, {NULL, 0}, {low, sizeof low}}, .message = message, .message_size = sizeof message};
-    const struct picket_agent_settings intervals = {"1.0", {30000, 30000, 600000}};
+    const struct picket_agent_settings intervals = {"1.0", {30000, 30000, 600000}, 0};
     const struct picket_event event = {.name = "ProcessCreate", .payload = payload, .payload_count = sizeof payload - 1};
 
     picket_settings_default(&base);

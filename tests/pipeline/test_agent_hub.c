@@ -125,6 +125,21 @@ START_TEST(the_twin_is_applied_at_once_and_answered)
 }
 END_TEST
 
+START_TEST(the_classic_twin_says_how_long_messages_are)
+{
+    /* Hundreds of packages: in two messages by default, in many now. */
+    static const char short_ones[] = "SELECT count(*) >= 5 FROM (SELECT bus_offset FROM picket.raw_event WHERE device_id = 'hub-8' AND name = 'SBoM' GROUP BY bus_offset"
+                                     " HAVING sum(octet_length(details::text)) < 8192) messages";
+
+    device_start("hub-8");
+    ck_assert_str_eq(state_of(short_ones), "f");
+    picket(0, "twin", "set", "hub-8", "ms_iotn:urn_azureiot_Security_SecurityAgentConfiguration={\"maxMessageSizeInBytes\":{\"value\":8192}}");
+    wait_text("SELECT reported #>> '{ms_iotn:urn_azureiot_Security_SecurityAgentConfiguration,maxMessageSizeInBytes,value}' FROM picket.twin WHERE device_id = 'hub-8'", "8192");
+    picket(0, "method", "call", "hub-8", "collect", "--payload", "{\"collector\":\"packages\"}");
+    wait_text(short_ones, "t");
+}
+END_TEST
+
 START_TEST(direct_methods_are_answered)
 {
     device_start("hub-3");
@@ -283,6 +298,7 @@ int main(void)
     const TTest *const tests[] = {
         what_it_sees_arrives_and_the_ledger_has_no_gap,
         the_twin_is_applied_at_once_and_answered,
+        the_classic_twin_says_how_long_messages_are,
         direct_methods_are_answered,
         a_rotated_key_holds_and_a_wrong_one_is_given_up,
         with_a_certificate_there_is_no_key,

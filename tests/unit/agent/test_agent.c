@@ -14,7 +14,7 @@
 static struct fake fake;
 static struct picket_agent agent;
 static char queue[16384], medium[4096], low[4096], message[PICKET_AGENT_MESSAGE_MIN];
-static const struct picket_agent_settings settings = {"1.2.3", {INTERVAL_MS, 4 * INTERVAL_MS, 16 * INTERVAL_MS}};
+static const struct picket_agent_settings settings = {"1.2.3", {INTERVAL_MS, 4 * INTERVAL_MS, 16 * INTERVAL_MS}, 0};
 static const struct picket_agent_memory memory = {.queues = {{queue, sizeof queue}}, .message = message, .message_size = sizeof message};
 static const struct picket_agent_memory three_queues = {
     .queues = {{queue, sizeof queue}, {medium, sizeof medium}, {low, sizeof low}}, .message = message, .message_size = sizeof message};
@@ -794,7 +794,7 @@ END_TEST
 
 START_TEST(other_intervals_hold_from_now_on_and_what_waits_is_due)
 {
-    const struct picket_agent_settings other = {"x", {1000, 1000, 1000}};
+    const struct picket_agent_settings other = {"x", {1000, 1000, 1000}, 0};
 
     observe(1);
     tick_after(1);
@@ -805,6 +805,59 @@ START_TEST(other_intervals_hold_from_now_on_and_what_waits_is_due)
     ck_assert_ptr_nonnull(strstr(last_sent()->body, "\"AgentVersion\":\"1.2.3\""));
     observe(1);
     ck_assert_uint_eq(tick_after(0), 1000);
+}
+END_TEST
+
+/* An agent with room for messages of four times the least length, which is told to make them of the least. */
+static char wide_queue[65536], wide_message[4 * PICKET_AGENT_MESSAGE_MIN];
+static const struct picket_agent_memory wide = {.queues = {{wide_queue, sizeof wide_queue}}, .message = wide_message, .message_size = sizeof wide_message};
+static const struct picket_agent_settings short_messages = {"x", {INTERVAL_MS, INTERVAL_MS, INTERVAL_MS}, PICKET_AGENT_MESSAGE_MIN};
+
+START_TEST(messages_are_no_longer_than_was_asked_but_for_one_long_event)
+{
+    static char long_payload[PICKET_AGENT_MESSAGE_MIN + 1];
+    int64_t next = 1;
+
+    memset(long_payload, ' ', sizeof long_payload - 1);
+    long_payload[0] = '[';
+    memcpy(long_payload + sizeof long_payload - 4, "{}]", 3);
+    given = &wide;
+    start();
+    picket_agent_configure(&agent, &short_messages);
+    observe(40);
+    ck_assert(observe_payload(long_payload));
+    observe(1);
+    while (picket_agent_waiting(&agent))
+        tick_after(INTERVAL_MS);
+    ck_assert_uint_ge(fake.sent_count, 4);
+    for (size_t i = 0; i < fake.sent_count; i++) {
+        const struct fake_message *sent = &fake.sent[i];
+        assert_numbers(sent, next, sent->count);
+        ck_assert(sent->body_count <= PICKET_AGENT_MESSAGE_MIN || sent->count == 1);
+        next += sent->count;
+    }
+    ck_assert_int_eq(next, 43);
+    ck_assert_uint_eq(agent.counts.dropped, 0);
+}
+END_TEST
+
+START_TEST(a_message_that_was_tried_comes_out_the_same_under_another_length)
+{
+    given = &wide;
+    start();
+    fake.keep_fails = true;
+    server(PICKET_SEND_LATER, 503, 0);
+    observe(60);
+    tick_after(INTERVAL_MS);
+    ck_assert_uint_eq(fake.sent_count, 1);
+    ck_assert_uint_gt(fake.sent[0].body_count, PICKET_AGENT_MESSAGE_MIN);
+    picket_agent_configure(&agent, &short_messages);
+    server(PICKET_SEND_DONE, 204, 0);
+    tick_after(HOUR_MS);
+    ck_assert_uint_ge(fake.sent_count, 2);
+    ck_assert_str_eq(fake.sent[1].id, fake.sent[0].id);
+    ck_assert_uint_eq(fake.sent[1].body_count, fake.sent[0].body_count);
+    ck_assert_mem_eq(fake.sent[1].body, fake.sent[0].body, fake.sent[0].body_count);
 }
 END_TEST
 
@@ -958,6 +1011,8 @@ int main(void)
         a_priority_without_a_queue_shares_the_one_above,
         what_went_before_it_could_be_observed_is_told,
         other_intervals_hold_from_now_on_and_what_waits_is_due,
+        messages_are_no_longer_than_was_asked_but_for_one_long_event,
+        a_message_that_was_tried_comes_out_the_same_under_another_length,
         through_outages_power_cuts_and_refusals_every_number_arrives_or_is_told,
     };
 

@@ -16,7 +16,7 @@ static struct picket_aggregate aggregate;
 
 static void setup(void)
 {
-    const struct picket_agent_settings settings = {"1.2.3", {0, 0, 0}};
+    const struct picket_agent_settings settings = {"1.2.3", {0, 0, 0}, 0};
     const struct picket_agent_memory memory = {.queues = {{queue, sizeof queue}}, .message = message, .message_size = sizeof message};
 
     fake_init(&fake);

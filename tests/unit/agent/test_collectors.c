@@ -12,7 +12,7 @@ static char queue[1024 * 1024], message[128 * 1024];
 
 static void setup(void)
 {
-    const struct picket_agent_settings settings = {"1.2.3", {1000, 1000, 1000}};
+    const struct picket_agent_settings settings = {"1.2.3", {1000, 1000, 1000}, 0};
     const struct picket_agent_memory memory = {.queues = {{queue, sizeof queue}}, .message = message, .message_size = sizeof message};
     root_make();
     fake_init(&fake);

@@ -309,7 +309,7 @@ START_TEST(what_was_seen_while_the_server_was_away_arrives_after_a_restart)
 {
     static char queue[65536], message[65536];
     const struct picket_agent_memory memory = {.queues = {{queue, sizeof queue}}, .message = message, .message_size = sizeof message};
-    const struct picket_agent_settings settings = {"1.2.3", {30000, 30000, 30000}};
+    const struct picket_agent_settings settings = {"1.2.3", {30000, 30000, 30000}, 0};
     struct picket_agent agent;
     char epoch[PICKET_GUID_SIZE];
     uint16_t number = serve(0, CRYPT_TLS);

@@ -247,6 +247,20 @@ START_TEST(a_smaller_limit_after_a_restart_makes_the_old_ones_go)
 }
 END_TEST
 
+START_TEST(another_limit_holds_at_once)
+{
+    char body[30001];
+
+    memset(body, 'x', sizeof body - 1);
+    body[sizeof body - 1] = '\0';
+    ck_assert_int_eq(keep(1, body), PICKET_KEEP_DONE);
+    spool_limit(spool, 40000);
+    ck_assert_int_eq(keep(4, body), PICKET_KEEP_FULL);
+    spool_limit(spool, 80000);
+    ck_assert_int_eq(keep(4, body), PICKET_KEEP_DONE);
+}
+END_TEST
+
 START_TEST(a_message_that_never_fits_fails_instead_of_emptying_the_spool)
 {
     open_spool(1000);
@@ -334,6 +348,7 @@ int main(void)
         what_a_power_cut_left_half_written_is_removed,
         files_that_are_not_ours_are_left_alone,
         a_full_spool_says_so_until_the_oldest_goes,
+        another_limit_holds_at_once,
         a_smaller_limit_after_a_restart_makes_the_old_ones_go,
         a_message_that_never_fits_fails_instead_of_emptying_the_spool,
         hundreds_of_messages_keep_their_order,

@@ -27,8 +27,8 @@ static const char *refused(void)
 
     out[0] = '\0';
     for (unsigned i = 0; i < result.wrong_count; i++) {
-        strcat(out, i ? " " : "");
-        strcat(out, result.wrong[i].name);
+        size_t used = strlen(out);
+        snprintf(out + used, sizeof out - used, "%s%s", i ? " " : "", result.wrong[i].name);
     }
     return out;
 }

@@ -20,7 +20,7 @@ static struct {
 
 static inline void watch_restart(void)
 {
-    const struct picket_agent_settings settings = {"1.2.3", {1000, 1000, 1000}};
+    const struct picket_agent_settings settings = {"1.2.3", {1000, 1000, 1000}, 0};
     const struct picket_agent_memory memory = {.queues = {{watch.queue, sizeof watch.queue}}, .message = watch.message, .message_size = sizeof watch.message};
 
     picket_agent_init(&watch.agent, &watch.fake.port, &settings, &memory);
