@@ -198,6 +198,6 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(SUPPORT) $(call present,$(USES_server))
 	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS) $(AGENT_LIBS)
 build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o $(FUZZ_SUPPORT) $(call present,agent $(USES_server))
 	@echo "  LD $@"
-	@$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SERVER_LIBS) $(AGENT_LIBS)
+	@$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $(if $(findstring fuzz_hub,$@),$(filter-out %/agent/uplink.o,$^),$^) $(SERVER_LIBS) $(AGENT_LIBS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

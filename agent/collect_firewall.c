@@ -127,7 +127,7 @@ static bool dump(struct firewall *firewall, int message, take_message *take, str
         if (got <= 0)
             return reason_set(why, "nftables: %s", got ? strerror(errno) : "no answer");
         size_t left = (size_t)got;
-        for (const struct nlmsghdr *head = (const struct nlmsghdr *)(const void *)firewall->answer; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
+        for (struct nlmsghdr *head = (struct nlmsghdr *)(void *)firewall->answer; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
             if (head->nlmsg_type == NLMSG_DONE)
                 return true;
             if (head->nlmsg_type == NLMSG_ERROR) {

@@ -197,7 +197,7 @@ static void link_report(struct payload *payload, const struct interface *interfa
 }
 
 /* The attribute IFLA_IFNAME behind the head of a link. */
-static void name_read(const struct nlmsghdr *head, char out[IF_NAMESIZE])
+static void name_read(struct nlmsghdr *head, char out[IF_NAMESIZE])
 {
     const char *bytes = (const char *)NLMSG_DATA(head) + NLMSG_ALIGN(sizeof(struct ifinfomsg)), *end = (const char *)head + head->nlmsg_len;
     struct rtattr attribute;
@@ -214,7 +214,7 @@ static void name_read(const struct nlmsghdr *head, char out[IF_NAMESIZE])
     }
 }
 
-static void link_take(struct memory *memory, const struct nlmsghdr *head, struct payload *payload)
+static void link_take(struct memory *memory, struct nlmsghdr *head, struct payload *payload)
 {
     const struct ifinfomsg *about = NLMSG_DATA(head);
     bool gone = head->nlmsg_type == RTM_DELLINK, running = !gone && (about->ifi_flags & IFF_UP) && (about->ifi_flags & IFF_RUNNING);
@@ -248,7 +248,7 @@ static void links_take(struct memory *memory, struct collector_scope *scope)
         if (got < 0)
             break;
         size_t left = (size_t)got;
-        for (const struct nlmsghdr *head = (const struct nlmsghdr *)(const void *)bytes; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
+        for (struct nlmsghdr *head = (struct nlmsghdr *)(void *)bytes; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
             if (head->nlmsg_type == NLMSG_DONE)
                 memory->begun = true;
             else if (NLMSG_PAYLOAD(head, 0) >= sizeof(struct ifinfomsg))

@@ -39,7 +39,7 @@ bool os_release_read(const char *text, size_t count, const char *name, char out[
     return used > 0;
 }
 
-uint64_t memory_read(const char *text, size_t count, const char *name)
+uint64_t memory_amount(const char *text, size_t count, const char *name)
 {
     size_t length, digits = 0;
     const char *value = find_line(text, count, name, ':', &length);
@@ -117,12 +117,12 @@ static void write_memory(struct collector_scope *scope, struct picket_json_write
 {
     char text[FILE_TEXT_MAX];
     size_t count = read_text(scope, "/proc/meminfo", text);
-    uint64_t total = memory_read(text, count, "MemTotal"), spare = memory_read(text, count, "MemAvailable");
-    uint64_t swap = memory_read(text, count, "SwapTotal"), swap_spare = memory_read(text, count, "SwapFree");
+    uint64_t total = memory_amount(text, count, "MemTotal"), spare = memory_amount(text, count, "MemAvailable");
+    uint64_t swap = memory_amount(text, count, "SwapTotal"), swap_spare = memory_amount(text, count, "SwapFree");
 
     if (!total)
         return;
-    spare = spare ? spare : memory_read(text, count, "MemFree");
+    spare = spare ? spare : memory_amount(text, count, "MemFree");
     member_number(writer, "TotalPhysicalMemoryInKB", (int64_t)total);
     member_number(writer, "FreePhysicalMemoryInKB", (int64_t)spare);
     member_number(writer, "TotalVirtualMemoryInKB", (int64_t)(total + swap));

@@ -10,6 +10,6 @@
 /* The value of `name` in the text of /etc/os-release, without its quotes; false when it is not there. */
 bool os_release_read(const char *text, size_t count, const char *name, char out[SYSTEM_TEXT_SIZE]);
 /* The number beside `name` ("MemTotal") in the text of /proc/meminfo, in kB; 0 when it is not there. */
-uint64_t memory_read(const char *text, size_t count, const char *name);
+uint64_t memory_amount(const char *text, size_t count, const char *name);
 
 #endif

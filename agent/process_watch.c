@@ -129,9 +129,9 @@ static void exec_take(struct process_watch *watch, int64_t pid, struct process *
     keep(watch, process);
 }
 
-static void packet_take(struct process_watch *watch, const char *packet, size_t count, struct process *process)
+static void packet_take(struct process_watch *watch, char *packet, size_t count, struct process *process)
 {
-    const struct nlmsghdr *head = (const struct nlmsghdr *)(const void *)packet;
+    struct nlmsghdr *head = (struct nlmsghdr *)(void *)packet;
 
     for (size_t left = count; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
         struct cn_msg message;

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define CHUNK 64 /* of a body at a time, on the stack */
+#define ORDER_MAX (UINT64_MAX / 2) /* none of ours gets so far */
 
 /* Two of its bytes are none of UTF-8, so that it stands in no body. */
 static const uint32_t mark = UINT32_C(0x4B50FEFF);
@@ -47,7 +47,7 @@ static bool head_read(const struct picket_storage *storage, size_t at, struct he
     if (storage->size < PICKET_SPOOL_HEAD || at > storage->size - PICKET_SPOOL_HEAD || !storage->read(storage->context, at, out, sizeof *out))
         return false;
     return out->mark == mark && out->sum == head_sum(out) && out->body_count <= storage->size - PICKET_SPOOL_HEAD - at &&
-           out->id[sizeof out->id - 1] == '\0';
+           out->order < ORDER_MAX && out->id[sizeof out->id - 1] == '\0';
 }
 
 static void begin_anew(struct picket_spool_ring *ring)
@@ -56,31 +56,15 @@ static void begin_anew(struct picket_spool_ring *ring)
     ring->count = 0;
 }
 
-/* The record of the least order above that one; false: there is none. Looks at all of the storage. */
-static bool next_find(const struct picket_spool_ring *ring, uint64_t above, size_t *at_out, struct head *out)
+/* Looks at all of the storage. */
+static void take_up(struct picket_spool_ring *ring)
 {
-    struct head head;
-    bool found = false;
-
-    for (size_t at = 0; at < ring->storage->size; at += PICKET_SPOOL_ALIGN)
-        if (head_read(ring->storage, at, &head) && head.order > above && (!found || head.order < out->order)) {
-            *out = head;
-            *at_out = at;
-            found = true;
-        }
-    return found;
-}
-
-void picket_spool_ring_open(struct picket_spool_ring *ring, const struct picket_storage *storage)
-{
+    const struct picket_storage *storage = ring->storage;
     struct head head, first, last;
 
-    assert(sizeof(struct head) <= PICKET_SPOOL_HEAD);
-
-    memset(ring, 0, sizeof *ring);
-    ring->storage = storage;
     memset(&first, 0, sizeof first);
     memset(&last, 0, sizeof last);
+    begin_anew(ring);
     for (size_t at = 0; at < storage->size; at += PICKET_SPOOL_ALIGN) {
         if (!head_read(storage, at, &head))
             continue;
@@ -96,7 +80,18 @@ void picket_spool_ring_open(struct picket_spool_ring *ring, const struct picket_
         at += whole(head.body_count) - PICKET_SPOOL_ALIGN;
     }
     ring->end = ring->count ? ring->newest + whole(last.body_count) : 0;
-    ring->next_order = last.order + 1;
+    if (ring->next_order <= last.order)
+        ring->next_order = last.order + 1;
+}
+
+void picket_spool_ring_open(struct picket_spool_ring *ring, const struct picket_storage *storage)
+{
+    assert(sizeof(struct head) <= PICKET_SPOOL_HEAD);
+
+    memset(ring, 0, sizeof *ring);
+    ring->storage = storage;
+    ring->next_order = 1;
+    take_up(ring);
 }
 
 /* Where so much fits; SIZE_MAX: nowhere now. */
@@ -199,7 +194,7 @@ void picket_spool_ring_forget(struct picket_spool_ring *ring)
     if (!ring->count)
         return;
     bool known = head_read(storage, ring->oldest, &head);
-    (void)storage->write(storage->context, ring->oldest, &nothing, sizeof nothing);
+    bool erased = storage->write(storage->context, ring->oldest, &nothing, sizeof nothing);
     if (storage->sync)
         (void)storage->sync(storage->context);
     if (--ring->count == 0) {
@@ -212,10 +207,10 @@ void picket_spool_ring_forget(struct picket_spool_ring *ring)
         ring->oldest = at;
     else if (known && head_read(storage, 0, &next) && next.order == head.order + 1)
         ring->oldest = 0;
-    else if (next_find(ring, known ? head.order : 0, &at, &next))
-        ring->oldest = at;
+    else if (erased)
+        take_up(ring);
     else
-        begin_anew(ring);
+        begin_anew(ring); /* taken up, it would be there for ever */
 }
 
 bool picket_storage_ram_read(void *memory, size_t at, void *out, size_t count)

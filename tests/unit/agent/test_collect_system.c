@@ -98,11 +98,11 @@ START_TEST(memory_that_is_not_told_is_nothing)
 {
     static const char text[] = "MemTotalX: 7 kB\nMemFree:\nBig: 99999999999999999999 kB\nMemTotal:    8 kB";
 
-    ck_assert_uint_eq(memory_read(text, sizeof text - 1, "MemTotal"), 8);
-    ck_assert_uint_eq(memory_read(text, sizeof text - 1, "MemFree"), 0);
-    ck_assert_uint_eq(memory_read(text, sizeof text - 1, "SwapFree"), 0);
-    ck_assert_uint_eq(memory_read(text, sizeof text - 1, "Big"), 0);
-    ck_assert_uint_eq(memory_read("", 0, "MemTotal"), 0);
+    ck_assert_uint_eq(memory_amount(text, sizeof text - 1, "MemTotal"), 8);
+    ck_assert_uint_eq(memory_amount(text, sizeof text - 1, "MemFree"), 0);
+    ck_assert_uint_eq(memory_amount(text, sizeof text - 1, "SwapFree"), 0);
+    ck_assert_uint_eq(memory_amount(text, sizeof text - 1, "Big"), 0);
+    ck_assert_uint_eq(memory_amount("", 0, "MemTotal"), 0);
 }
 END_TEST
 
