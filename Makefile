@@ -44,7 +44,7 @@ FUZZ_SUPPORT := $(addprefix build/fuzz/tests/support/,taker.o device_token.o)
 FUZZERS   = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES   = $(patsubst bench/%.c,%,$(wildcard bench/bench_*.c))
 
-.PHONY: help deps build docs run test check unit pipeline compose core firmware prove static cross deb layers banned sizes bench fuzz clean install format
+.PHONY: help deps build docs run test check unit pipeline compose core coverage firmware prove static cross deb layers banned sizes bench fuzz clean install format
 .SECONDARY:
 
 help: ## List the targets.
@@ -105,6 +105,9 @@ static: ## Build picket-agent as one static file (musl, Mbed TLS), and start it 
 cross: ## Build picket-agent for armhf and arm64, and start each once under qemu.
 	@packaging/agent.sh armhf
 	@packaging/agent.sh arm64
+
+coverage: ## Print which part of the lines of the agent's core its unit tests run; refuse fewer than 90 in a hundred.
+	@tests/support/coverage.sh 90 $(EMBEDDED)
 
 prove: ## Show that the agent's queue and spool ring stay within their memory, whatever is done to them.
 	@tests/prove/run.sh
