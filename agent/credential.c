@@ -18,7 +18,6 @@ struct growing {
 static bool read_part(const char *name, size_t name_count, const char *value, size_t count, struct credential *out,
                       struct reason *why);
 static bool copy_value(const char *name, const char *value, size_t count, char *out, size_t size, struct reason *why);
-static bool read_host(const char *value, size_t count, struct credential *out, struct reason *why);
 static bool decode_base64(const char *text, size_t count, uint8_t *out, size_t size, size_t *out_count);
 static void encode_base64(const uint8_t *bytes, size_t count, char *out);
 static void add(struct growing *text, const char *more);
@@ -170,11 +169,11 @@ static bool read_part(const char *name, size_t name_count, const char *value, si
                       struct reason *why)
 {
     if (name_count == 8 && memcmp(name, "HostName", 8) == 0)
-        return read_host(value, count, out, why);
+        return credential_host_read("the connection string's HostName", value, count, out->host, &out->port, why);
     if (name_count == 8 && memcmp(name, "DeviceId", 8) == 0)
-        return copy_value("DeviceId", value, count, out->device, sizeof out->device, why);
+        return copy_value("the connection string's DeviceId", value, count, out->device, sizeof out->device, why);
     if (name_count == 8 && memcmp(name, "ModuleId", 8) == 0)
-        return copy_value("ModuleId", value, count, out->module, sizeof out->module, why);
+        return copy_value("the connection string's ModuleId", value, count, out->module, sizeof out->module, why);
     if (name_count == 15 && memcmp(name, "SharedAccessKey", 15) == 0) {
         if (!decode_base64(value, count, out->key, sizeof out->key, &out->key_count) || out->key_count < PICKET_KEY_MIN)
             return reason_set(why, "the connection string's SharedAccessKey is not base64 of %d to %d bytes",
@@ -194,18 +193,17 @@ static bool read_part(const char *name, size_t name_count, const char *value, si
 static bool copy_value(const char *name, const char *value, size_t count, char *out, size_t size, struct reason *why)
 {
     if (count == 0 || count >= size)
-        return reason_set(why, "the connection string's %s has 1 to %zu characters", name, size - 1);
+        return reason_set(why, "%s has 1 to %zu characters", name, size - 1);
     for (size_t i = 0; i < count; i++) {
         if ((unsigned char)value[i] <= ' ' || (unsigned char)value[i] >= 0x7f)
-            return reason_set(why, "the connection string's %s has a character that no name has", name);
+            return reason_set(why, "%s has a character that no name has", name);
     }
     memcpy(out, value, count);
     out[count] = '\0';
     return true;
 }
 
-/* A name or IPv4 address with an optional port; an IPv6 address in brackets. */
-static bool read_host(const char *value, size_t count, struct credential *out, struct reason *why)
+bool credential_host_read(const char *what, const char *value, size_t count, char host[PICKET_HOST_MAX + 1], uint16_t *port_out, struct reason *why)
 {
     const char *colon = memchr(value, ':', count);
     size_t name_count = count;
@@ -214,10 +212,10 @@ static bool read_host(const char *value, size_t count, struct credential *out, s
     if (count && *value == '[') {
         const char *bracket = memchr(value, ']', count);
         if (!bracket)
-            return reason_set(why, "the connection string's HostName has '[' without ']'");
+            return reason_set(why, "%s has '[' without ']'", what);
         colon = bracket + 1 < value + count ? bracket + 1 : NULL;
         if (colon && *colon != ':')
-            return reason_set(why, "the connection string's HostName has more after ']'");
+            return reason_set(why, "%s has more after ']'", what);
         value++;
         count--;
         name_count = (size_t)(bracket - value);
@@ -226,10 +224,10 @@ static bool read_host(const char *value, size_t count, struct credential *out, s
     }
     if (colon) {
         if (!picket_number_read(colon + 1, (size_t)(value + count - colon - 1), &port) || port == 0 || port > 65535)
-            return reason_set(why, "the connection string's HostName has a port that is not 1 to 65535");
-        out->port = (uint16_t)port;
+            return reason_set(why, "%s has a port that is not 1 to 65535", what);
+        *port_out = (uint16_t)port;
     }
-    return copy_value("HostName", value, name_count, out->host, sizeof out->host, why);
+    return copy_value(what, value, name_count, host, PICKET_HOST_MAX + 1, why);
 }
 
 static int base64_digit(char c)

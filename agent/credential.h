@@ -29,6 +29,9 @@ struct credential {
 /* "HostName=H[:port];DeviceId=D[;ModuleId=M];SharedAccessKey=K", or with x509=true for the key. The reason never shows the key. */
 bool credential_read(const char *connection_string, struct credential *out, struct reason *why);
 
+/* "name[:port]", an IPv6 address in brackets; the port stays as it is when none is named. `what` begins the reason: "HostName". */
+bool credential_host_read(const char *what, const char *value, size_t count, char host[PICKET_HOST_MAX + 1], uint16_t *port_out, struct reason *why);
+
 /* The same for any resource ("scope/registrations/id"), with a key of the caller's. */
 typedef bool credential_hmac(const uint8_t *key, size_t key_count, const char *text, size_t count, uint8_t out[CREDENTIAL_HMAC_BYTES]);
 bool credential_token_for(const char *resource, const uint8_t *key, size_t key_count, int64_t expires_s, credential_hmac *hmac, char out[CREDENTIAL_TOKEN_SIZE]);

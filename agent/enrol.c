@@ -103,18 +103,10 @@ struct enrolling {
     const volatile sig_atomic_t *stopping;
 };
 
-static bool host_read(struct enrolling *enrolling, struct reason *why)
+bool enrol_target(const struct agent_config *config, char host[PICKET_HOST_MAX + 1], struct uplink_target *out, struct reason *why)
 {
-    const char *given = enrolling->config->enrolment_host, *colon = strrchr(given, ':');
-    uint64_t port = CREDENTIAL_PORT;
-    size_t count = colon ? (size_t)(colon - given) : strlen(given);
-
-    if ((colon && (sscanf(colon + 1, "%5lu", (unsigned long *)&port) != 1 || !port || port > UINT16_MAX)) || !count || count >= sizeof enrolling->host)
-        return reason_set(why, "enrolment_host is host[:port]");
-    memcpy(enrolling->host, given, count);
-    enrolling->host[count] = '\0';
-    enrolling->port = (uint16_t)port;
-    return true;
+    *out = (struct uplink_target){host, CREDENTIAL_PORT, config->ca_file, config->certificate_file, config->key_file, config->proxy};
+    return credential_host_read("enrolment_host", config->enrolment_host, strlen(config->enrolment_host), host, &out->port, why);
 }
 
 static bool token_make(struct enrolling *enrolling, int64_t now_s, struct reason *why)
@@ -199,6 +191,7 @@ static enum enrol_status service_ask(struct enrolling *enrolling, struct reason 
 enum enrol_status enrol(struct agent_config *config, int64_t now_s, const volatile sig_atomic_t *stopping, struct reason *why)
 {
     struct enrolling enrolling = {.config = config, .stopping = stopping};
+    struct uplink_target target;
     enum enrol_status status = ENROL_REFUSED;
 
     if (config->connection_string[0] || kept_use(config))
@@ -207,9 +200,9 @@ enum enrol_status enrol(struct agent_config *config, int64_t now_s, const volati
         memcpy(enrolling.registration, config->registration_id, sizeof enrolling.registration);
     else if (gethostname(enrolling.registration, sizeof enrolling.registration - 1) != 0)
         enrolling.registration[0] = '\0';
-    if (!host_read(&enrolling, why) || !token_make(&enrolling, now_s, why))
+    if (!enrol_target(config, enrolling.host, &target, why) || !token_make(&enrolling, now_s, why))
         return ENROL_REFUSED;
-    const struct uplink_target target = {enrolling.host, enrolling.port, config->ca_file, config->certificate_file, config->key_file, config->proxy};
+    enrolling.port = target.port;
     enrolling.uplink = uplink_new(&target, stopping, why);
     if (enrolling.uplink)
         status = service_ask(&enrolling, why);

@@ -39,31 +39,40 @@ static enum picket_kept_status oldest_message(void *context, char *buffer, size_
 static enum picket_kept_status newest_message(void *context, struct picket_message *out);
 static void forget_message(void *context);
 
-struct linux_port *linux_port_open(struct agent_config *config, const struct hub_hooks *hooks, const volatile sig_atomic_t *stopping,
-                                   struct picket_port *port, struct reason *why)
+static bool by_mqtt(const struct agent_config *config)
 {
-    static const struct hub_hooks none = {NULL, NULL, NULL};
-    bool mqtt = strcmp(config->transport, "mqtt") == 0;
-    struct linux_port *opened = calloc(1, sizeof *opened);
+    return strcmp(config->transport, "mqtt") == 0;
+}
 
-    if (!opened)
-        abort();
-    opened->config = config;
-    const struct uplink_target target = {
+struct uplink_target linux_port_target(const struct agent_config *config)
+{
+    return (struct uplink_target){
         .host = config->credential.host,
-        .port = mqtt ? (uint16_t)config->mqtt_port : config->credential.port,
+        .port = by_mqtt(config) ? (uint16_t)config->mqtt_port : config->credential.port,
         .ca_file = config->ca_file,
         .certificate_file = config->certificate_file,
         .key_file = config->key_file,
         .proxy = config->proxy,
     };
+}
+
+struct linux_port *linux_port_open(struct agent_config *config, const struct hub_hooks *hooks, const volatile sig_atomic_t *stopping,
+                                   struct picket_port *port, struct reason *why)
+{
+    static const struct hub_hooks none = {NULL, NULL, NULL};
+    struct linux_port *opened = calloc(1, sizeof *opened);
+
+    if (!opened)
+        abort();
+    opened->config = config;
+    const struct uplink_target target = linux_port_target(config);
     opened->uplink = uplink_new(&target, stopping, why);
     if (!opened->uplink) {
         linux_port_close(opened);
         return NULL;
     }
     opened->https = (struct https_sender){.uplink = opened->uplink, .credential = &config->credential, .by_certificate = config->credential.by_certificate};
-    if (mqtt)
+    if (by_mqtt(config))
         opened->hub = hub_new(opened->uplink, &config->credential, hooks ? hooks : &none, stopping);
     opened->spool = spool_open(config->spool_folder, (uint64_t)config->spool_bytes, why);
     if (!opened->spool) {

@@ -10,6 +10,9 @@
 /* The port on Linux: clocks, MQTT or HTTPS (agent/uplink), the spool and the saved numbering in files. */
 struct linux_port;
 
+/* Where messages go; the texts stay the configuration's. */
+struct uplink_target linux_port_target(const struct agent_config *config);
+
 /* Fills `port`. `hooks` are for MQTT, and may be NULL. `config`, whose credential may be rotated, and `stopping` are borrowed until
  * linux_port_close(); when the flag is set, a call that waits for the network gives up within half a second, but for a name look-up.
  * NULL when the CA or the spool folder cannot be used. */

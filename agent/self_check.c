@@ -9,8 +9,9 @@
 #include <unistd.h>
 
 #include "agent/collect_login_lines.h"
+#include "agent/enrol.h"
+#include "agent/linux_port.h"
 #include "agent/process_watch.h"
-#include "agent/uplink.h"
 
 #define WATCH_BYTES 65536
 #define CONNECT_MS 10000
@@ -169,18 +170,11 @@ static enum self_check_result look_spool(const struct agent_config *config, cons
 static enum self_check_result look_server(const struct agent_config *config, const char *root, struct reason *out)
 {
     static const volatile sig_atomic_t never = 0;
-    bool mqtt = strcmp(config->transport, "mqtt") == 0;
-    const struct uplink_target target = {
-        .host = config->credential.host,
-        .port = mqtt ? (uint16_t)config->mqtt_port : config->credential.port,
-        .ca_file = config->ca_file,
-        .certificate_file = config->certificate_file,
-        .key_file = config->key_file,
-        .proxy = config->proxy,
-    };
+    struct uplink_target target = linux_port_target(config);
+    char host[PICKET_HOST_MAX + 1];
 
     (void)root;
-    if (!agent_config_complete(config, "the configuration", out))
+    if (!agent_config_complete(config, "the configuration", out) || (!config->connection_string[0] && !enrol_target(config, host, &target, out)))
         return SELF_CHECK_FAILED;
     struct uplink *uplink = uplink_new(&target, &never, out);
     bool open = uplink && uplink_open(uplink, uplink_now_ms() + CONNECT_MS, out);

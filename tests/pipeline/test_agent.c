@@ -187,7 +187,7 @@ START_TEST(thousands_of_short_processes_are_a_few_events_with_an_exact_count)
     program_log(program, &output);
     program_close(program);
     if (says("looked at in intervals")) {
-        fprintf(stderr, "not looked at: the kernel does not tell of processes here\n");
+        fprintf(stderr, "skipped: the kernel does not tell of processes here\n");
         return;
     }
     ck_assert_uint_ge(times_of("one-of-the-burst"), BURST);

@@ -22,7 +22,7 @@ static bool hosts_can_be_had(void)
     bool had = geteuid() == 0 && program_run("/usr/bin/unshare", (const char *const[]){"--mount", "--net", "/bin/sh", "-c", probe, folder, NULL}, NULL, NULL) == 0;
 
     if (!had)
-        fprintf(stderr, "agent_host: not run, for want of the right to make namespaces and to mount\n");
+        fprintf(stderr, "skipped: there is no right to make namespaces and to mount\n");
     return had;
 }
 

@@ -191,26 +191,37 @@ START_TEST(a_rotated_key_holds_and_a_wrong_one_is_given_up)
 }
 END_TEST
 
+/* Puts a certificate and its key where the agent finds them: its thumbprint, and the lines of the configuration. */
+#define OWN_LINES_SIZE 400
+static void own_write(struct issued *own, char thumbprint[65], char lines[OWN_LINES_SIZE])
+{
+    static const char *const keys[] = {"certificate_file", "key_file"};
+    const char *const texts[] = {certificate_authority_pem(own), certificate_authority_key_pem(own)};
+    char path[128];
+
+    for (size_t i = 0; i < 32; i++)
+        snprintf(thumbprint + 2 * i, 3, "%02x", certificate_authority_sha256(own)[i]);
+    lines[0] = '\0';
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/own.%s", folder, keys[i]);
+        FILE *file = fopen(path, "we");
+        ck_assert_ptr_nonnull(file);
+        fputs(texts[i], file);
+        fclose(file);
+        size_t used = strlen(lines);
+        snprintf(lines + used, OWN_LINES_SIZE - used, "%s = %s\n", keys[i], path);
+    }
+}
+
 START_TEST(with_a_certificate_there_is_no_key)
 {
     struct issued *authority = certificate_authority_issue(&(struct certificate_wish){.common_name = "CA", .authority = true}, NULL);
     struct issued *own = certificate_authority_issue(&(struct certificate_wish){.common_name = "hub-5"}, authority);
-    char thumbprint[65], certificate[128], key[128], connection[256], more[400];
+    char thumbprint[65], lines[OWN_LINES_SIZE];
 
-    for (size_t i = 0; i < 32; i++)
-        snprintf(thumbprint + 2 * i, 3, "%02x", certificate_authority_sha256(own)[i]);
-    snprintf(certificate, sizeof certificate, "%s/own.pem", folder);
-    snprintf(key, sizeof key, "%s/own.key", folder);
-    FILE *file = fopen(certificate, "we");
-    fputs(certificate_authority_pem(own), file);
-    fclose(file);
-    file = fopen(key, "we");
-    fputs(certificate_authority_key_pem(own), file);
-    fclose(file);
+    own_write(own, thumbprint, lines);
     picket(0, "device", "create", "hub-5", "--thumbprint", thumbprint);
-    snprintf(connection, sizeof connection, "HostName=localhost;DeviceId=hub-5;x509=true");
-    snprintf(more, sizeof more, "certificate_file = %s\nkey_file = %s\n", certificate, key);
-    agent_start(connection, more);
+    agent_start("HostName=localhost;DeviceId=hub-5;x509=true", lines);
     wait_text("SELECT count(*) > 0 FROM picket.raw_event WHERE device_id = 'hub-5' AND name = 'ProcessCreate'", "t");
     certificate_authority_free(own);
     certificate_authority_free(authority);
@@ -249,6 +260,11 @@ START_TEST(a_fleet_enrols_with_the_key_of_its_group)
     snprintf(more, sizeof more, "id_scope = %s\ngroup_key = %s\n", scope, key);
     fleet_start("born-1", more);
     wait_text("SELECT count(*) > 0 FROM picket.raw_event WHERE device_id = 'born-1' AND name = 'ProcessCreate'", "t");
+    /* What has no connection string is checked where it enrols. */
+    buf_clear(&said);
+    (void)program_run("picket-agent", (const char *const[]){"--config", config, "--check", NULL}, NULL, &said);
+    buf_append(&said, "", 1);
+    ck_assert_msg(strstr(said.bytes, "\nserver       ok       localhost:"), "%s", said.bytes);
     ck_assert_int_eq(program_stop(agent), 0);
     program_close(agent);
     /* It knows from then on, without the service. */
@@ -272,20 +288,11 @@ START_TEST(a_fleet_enrols_with_certificates)
 {
     struct issued *authority = certificate_authority_issue(&(struct certificate_wish){.common_name = "Fleet CA", .authority = true}, NULL);
     struct issued *own = certificate_authority_issue(&(struct certificate_wish){.common_name = "born-3"}, authority);
-    char thumbprint[65], certificate[128], key[128], more[600], scope[200];
+    char thumbprint[65], lines[OWN_LINES_SIZE], more[OWN_LINES_SIZE + 220], scope[200];
 
-    for (size_t i = 0; i < 32; i++)
-        snprintf(thumbprint + 2 * i, 3, "%02x", certificate_authority_sha256(own)[i]);
+    own_write(own, thumbprint, lines);
     answered(picket(0, "enrollment", "create", "born-3", "--thumbprint", thumbprint, "--json"), "id_scope", scope);
-    snprintf(certificate, sizeof certificate, "%s/own.pem", folder);
-    snprintf(key, sizeof key, "%s/own.key", folder);
-    FILE *file = fopen(certificate, "we");
-    fputs(certificate_authority_pem(own), file);
-    fclose(file);
-    file = fopen(key, "we");
-    fputs(certificate_authority_key_pem(own), file);
-    fclose(file);
-    snprintf(more, sizeof more, "id_scope = %s\ncertificate_file = %s\nkey_file = %s\n", scope, certificate, key);
+    snprintf(more, sizeof more, "id_scope = %s\n%s", scope, lines);
     fleet_start("born-3", more);
     wait_text("SELECT count(*) > 0 FROM picket.raw_event WHERE device_id = 'born-3' AND name = 'ProcessCreate'", "t");
     certificate_authority_free(own);

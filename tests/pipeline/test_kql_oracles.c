@@ -49,7 +49,7 @@ static bool lies_beside(const char *path, const char *what)
     bool there = access(path, R_OK) == 0;
 
     if (!there)
-        fprintf(stderr, "%s is not there: %s\n", path, what);
+        fprintf(stderr, "skipped: %s is not there: %s\n", path, what);
     return there;
 }
 

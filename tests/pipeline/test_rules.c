@@ -188,7 +188,7 @@ static void script_run(const char *script, const char *known, const char *sample
 
     snprintf(path, sizeof path, "%s/%s", known, sample);
     if (access(path, R_OK)) {
-        fprintf(stderr, "%s is not there: known answers are not compared\n", known);
+        fprintf(stderr, "skipped: %s is not there: known answers are not compared\n", known);
         return;
     }
     snprintf(python, sizeof python, "%s/python/bin/python", program_build_root());

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs test programs one after the other, shows the output of those that fail, and ends with the failed checks once more
+# Runs test programs one after the other, shows the output of those that fail and what the others skipped, and ends with the failed checks once more
 # and the sums of Check's own summary lines: "N passed, N failed".
 set -u
 passed=0 failed=0 started=$SECONDS failures=""
@@ -19,6 +19,8 @@ for program in "$@"; do
     if [ $code != 0 ] || [ $bad -gt 0 ]; then
         printf '%s\n' "$output" | tail -n "${TEST_LOG_LINES:-200}"
         failures+="failed: ${program#build/}"$'\n'$(grep -E ':[FE]:' <<<"$output" | cut -c1-500)$'\n'
+    else
+        grep -E '^skipped: ' <<<"$output" | sort -u
     fi
 done
 printf '%s' "$failures"

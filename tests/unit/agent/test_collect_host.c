@@ -178,7 +178,7 @@ START_TEST(rules_of_the_firewall_are_told_chain_by_chain_with_the_policy_at_the_
 {
     open_with(&collector_firewall);
     if (geteuid() != 0 || access("/usr/sbin/nft", X_OK) != 0 || unshare(CLONE_NEWNET) != 0) {
-        fprintf(stderr, "not looked at: no root, no nft, or no network of our own\n");
+        fprintf(stderr, "skipped: no root, no nft, or no network of our own\n");
         return;
     }
     ck_assert_str_eq(rules(), "");
@@ -199,7 +199,7 @@ END_TEST
 START_TEST(a_link_that_goes_up_and_down_is_told_once)
 {
     if (geteuid() != 0 || access("/sbin/ip", X_OK) != 0 || unshare(CLONE_NEWNET) != 0 || ip("link add p0 type veth peer name p1") != 0) {
-        fprintf(stderr, "not looked at: no root, no ip, or no network of our own\n");
+        fprintf(stderr, "skipped: no root, no ip, or no network of our own\n");
         open_with(&collector_packages);
         return;
     }
