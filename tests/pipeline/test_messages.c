@@ -300,7 +300,7 @@ static const struct {
     {"classic-invalid-events-only", {"empty:Events", "missing:AgentId", "missing:AgentVersion"}},
     {"classic-invalid-extradetails-integer", {"type:Payload.ExtraDetails.SomeKey"}},
     {"classic-invalid-remoteport-integer", {"type:Payload.RemotePort"}},
-    {"rtos-preview-heartbeat", {"event-name-unknown", "format:TimestampUTC"}},
+    {"rtos-preview-heartbeat", {"format:TimestampUTC", "format:TimestampLocal"}},
     {"rtos-preview-listeningports", {"format:TimestampUTC"}},
 };
 
