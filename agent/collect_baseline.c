@@ -7,7 +7,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "agent/collect_sockets.h"
+#include "agent/socket_table.h"
 #include "agent/collector.h"
 #include "agent/file.h"
 

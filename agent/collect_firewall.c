@@ -13,6 +13,7 @@
 #include "agent/collector.h"
 #include "agent/file.h"
 #include "agent/firewall_rule.h"
+#include "agent/netlink.h"
 #include "agent/reason.h"
 
 #define ANSWER_BYTES 65536

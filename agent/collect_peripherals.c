@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "agent/collector.h"
+#include "agent/netlink.h"
 
-#define UEVENTS_FROM_KERNEL 1
 #define PACKET_MAX 16384
 #define LINKS_MAX 256
 
@@ -31,18 +31,6 @@ struct memory {
     bool begun; /* what runs already was learnt */
 };
 
-static int netlink_open(int protocol, unsigned groups)
-{
-    const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
-    int made = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-
-    if (made >= 0 && bind(made, (const struct sockaddr *)&address, sizeof address) != 0) {
-        close(made);
-        made = -1;
-    }
-    return made;
-}
-
 /* All links there are are asked for, so that a change is told from what was so before. */
 static void links_ask(int socket)
 {
@@ -58,11 +46,13 @@ static void *open_memory(void)
 {
     struct memory *memory = calloc(1, sizeof *memory);
     struct epoll_event readable = {.events = EPOLLIN};
+    const unsigned from_kernel = 1, links = RTNLGRP_LINK;
+    struct reason why;
 
     if (!memory)
         abort();
-    memory->uevents = netlink_open(NETLINK_KOBJECT_UEVENT, UEVENTS_FROM_KERNEL);
-    memory->links = netlink_open(NETLINK_ROUTE, RTMGRP_LINK);
+    memory->uevents = netlink_listen(NETLINK_KOBJECT_UEVENT, &from_kernel, 1, &why);
+    memory->links = netlink_listen(NETLINK_ROUTE, &links, 1, &why);
     memory->both = epoll_create1(EPOLL_CLOEXEC);
     if (memory->uevents >= 0)
         (void)epoll_ctl(memory->both, EPOLL_CTL_ADD, memory->uevents, &readable);

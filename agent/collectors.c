@@ -16,7 +16,7 @@ static const struct collector *const table[] = {
     &collector_processes,   &collector_listening_ports, &collector_connections,
     &collector_peripherals, &collector_files,           &collector_packages,
     &collector_firewall,    &collector_baseline,        &collector_heartbeat,
-    &collector_statistics,  &collector_login_lines,
+    &collector_statistics,  &collector_login_lines,     &collector_dns,
 };
 #define COLLECTOR_COUNT (sizeof table / sizeof *table)
 

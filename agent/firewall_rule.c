@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/netlink.h"
+
 #define REGISTERS 32
 #define ADDRESS_MAX 16
 
@@ -23,40 +25,6 @@ struct reading {
     struct register_state registers[REGISTERS];
     struct firewall_rule *out;
 };
-
-bool attribute_next(const unsigned char **at, const unsigned char *end, struct attribute *out)
-{
-    struct nlattr head;
-
-    if ((size_t)(end - *at) < sizeof head)
-        return false;
-    memcpy(&head, *at, sizeof head);
-    if (head.nla_len < sizeof head || head.nla_len > end - *at)
-        return false;
-    *out = (struct attribute){head.nla_type & (unsigned)NLA_TYPE_MASK, *at + sizeof head, head.nla_len - sizeof head};
-    *at += NLA_ALIGN(head.nla_len) < end - *at ? NLA_ALIGN(head.nla_len) : end - *at;
-    return true;
-}
-
-struct attribute attribute_find(const unsigned char *from, size_t count, unsigned type)
-{
-    const unsigned char *end = from + count;
-    struct attribute found;
-
-    while (from && attribute_next(&from, end, &found))
-        if (found.type == type)
-            return found;
-    return (struct attribute){type, NULL, 0};
-}
-
-uint32_t attribute_u32(struct attribute attribute)
-{
-    uint32_t number = 0;
-
-    if (attribute.count == sizeof number)
-        memcpy(&number, attribute.data, sizeof number);
-    return ntohl(number);
-}
 
 static uint32_t number_in(struct attribute in, unsigned type)
 {

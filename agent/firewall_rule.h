@@ -19,17 +19,6 @@ struct firewall_rule {
     bool more; /* it looks at what there are no words for: an interface, a state, a set … */
 };
 
-/* Attributes, one behind the other. False: there are no more, or the next one is cut. */
-struct attribute {
-    unsigned type;
-    const unsigned char *data;
-    size_t count;
-};
-bool attribute_next(const unsigned char **at, const unsigned char *end, struct attribute *out);
-/* The first of that type; count 0 and data NULL: there is none. */
-struct attribute attribute_find(const unsigned char *from, size_t count, unsigned type);
-uint32_t attribute_u32(struct attribute attribute); /* big-endian, as nftables has it; 0 when it is none */
-
 /* `expressions` is the content of NFTA_RULE_EXPRESSIONS. */
 void firewall_rule_read(const unsigned char *expressions, size_t count, struct firewall_rule *out);
 

@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/collect_dns.h"
 #include "agent/collect_login_lines.h"
+#include "agent/connection_watch.h"
 #include "agent/enrol.h"
 #include "agent/linux_port.h"
+#include "agent/netlink.h"
 #include "agent/process_watch.h"
 
 #define WATCH_BYTES 65536
@@ -44,16 +46,41 @@ static enum self_check_result look_processes(const struct agent_config *config, 
 
 static enum self_check_result look_sockets(const struct agent_config *config, const char *root, struct reason *out)
 {
+    struct reason why;
+
     (void)config;
     if (!readable(root, "/proc/net/tcp")) {
         reason_set(out, "/proc/net/tcp cannot be read: %s", strerror(errno));
         return SELF_CHECK_FAILED;
     }
+    struct connection_watch *watch = connection_watch_open(WATCH_BYTES, &why);
+    bool told = watch != NULL, tracks = told && connection_watch_tracks(watch);
+    connection_watch_close(watch);
     if (geteuid() != 0 && !readable(root, "/proc/1/fd")) {
-        reason_set(out, "whose sockets of other users are is not known without root or CAP_SYS_PTRACE");
+        reason_set(out, "whose sockets of other users are is not known without root or CAP_SYS_PTRACE%s%s", told ? "" : "; connections are looked at in intervals: ", told ? "" : why.text);
         return SELF_CHECK_LIMITED;
     }
-    reason_set(out, "IPv4%s, with the program of each", readable(root, "/proc/net/tcp6") ? " and IPv6" : "; this kernel has no IPv6");
+    if (!told) {
+        reason_set(out, "connections are looked at in intervals, so that one which lives shorter is missed: %s", why.text);
+        return SELF_CHECK_LIMITED;
+    }
+    reason_set(out, "IPv4%s, with the program of each; connections that live shorter are told by the kernel%s", readable(root, "/proc/net/tcp6") ? " and IPv6" : "; this kernel has no IPv6",
+               tracks ? "" : ", but for datagrams, since nothing is heard of connection tracking");
+    return SELF_CHECK_OK;
+}
+
+static enum self_check_result look_dns(const struct agent_config *config, const char *root, struct reason *out)
+{
+    struct reason why;
+    int packets = dns_socket_open(WATCH_BYTES, &why);
+
+    (void)config, (void)root;
+    if (packets < 0) {
+        reason_set(out, "questions are not seen: %s", why.text);
+        return SELF_CHECK_LIMITED;
+    }
+    close(packets);
+    reason_set(out, "questions that leave by udp");
     return SELF_CHECK_OK;
 }
 
@@ -82,29 +109,31 @@ static enum self_check_result look_users(const struct agent_config *config, cons
     return there ? SELF_CHECK_OK : SELF_CHECK_FAILED;
 }
 
-static bool netlink_opens(int protocol)
+/* Whether the kernel lets us hear of the first group. */
+static bool netlink_opens(int protocol, struct reason *why)
 {
-    const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
-    int made = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
-    bool opens = made >= 0 && bind(made, (const struct sockaddr *)&address, sizeof address) == 0;
+    const unsigned first = 1;
+    int made = netlink_listen(protocol, &first, 1, why);
 
     if (made >= 0)
         close(made);
-    return opens;
+    return made >= 0;
 }
 
 static enum self_check_result look_peripherals(const struct agent_config *config, const char *root, struct reason *out)
 {
-    bool usb = netlink_opens(NETLINK_KOBJECT_UEVENT), links = netlink_opens(NETLINK_ROUTE);
+    struct reason usb_why, links_why;
+    bool usb = netlink_opens(NETLINK_KOBJECT_UEVENT, &usb_why), links = netlink_opens(NETLINK_ROUTE, &links_why);
 
     (void)config, (void)root;
-    reason_set(out, "USB: %s; links: %s", usb ? "told by the kernel" : strerror(errno), links ? "told by the kernel" : "not allowed");
+    reason_set(out, "USB: %s; links: %s", usb ? "told by the kernel" : usb_why.text, links ? "told by the kernel" : links_why.text);
     return usb && links ? SELF_CHECK_OK : usb || links ? SELF_CHECK_LIMITED : SELF_CHECK_FAILED;
 }
 
 static enum self_check_result look_firewall(const struct agent_config *config, const char *root, struct reason *out)
 {
-    bool opens = netlink_opens(NETLINK_NETFILTER), old = readable(root, "/proc/net/ip_tables_names");
+    struct reason why;
+    bool opens = netlink_opens(NETLINK_NETFILTER, &why), old = readable(root, "/proc/net/ip_tables_names");
 
     (void)config;
     if (!opens || geteuid() != 0) {
@@ -185,7 +214,7 @@ static enum self_check_result look_server(const struct agent_config *config, con
 }
 
 const struct self_check self_checks[] = {
-    {"processes", look_processes}, {"sockets", look_sockets}, {"logins", look_logins},     {"users", look_users}, {"firewall", look_firewall}, {"peripherals", look_peripherals},
+    {"processes", look_processes}, {"sockets", look_sockets}, {"DNS", look_dns}, {"logins", look_logins},     {"users", look_users}, {"firewall", look_firewall}, {"peripherals", look_peripherals},
     {"files", look_files},         {"packages", look_packages}, {"spool", look_spool},     {"server", look_server},
 };
 const size_t self_check_count = sizeof self_checks / sizeof *self_checks;

@@ -176,7 +176,6 @@ static const struct member_rule message_statistics[] = {
     EXTRA_DETAILS,
 };
 
-
 /* The published schema ends here. What picket-agent sends beside it, under the names that the micro agent's collectors have. */
 static const struct member_rule file_system[] = {
     MEMBER("Path", STRING, REQUIRED),
@@ -199,6 +198,12 @@ static const struct member_rule packages[] = {
     MEMBER("Vendor", STRING, OPTIONAL),
     MEMBER("PackageManager", STRING, OPTIONAL),
     EXTRA_DETAILS,
+};
+static const struct member_rule dns_request[] = {
+    MEMBER("Domain", STRING, REQUIRED),         MEMBER("QueryType", STRING, OPTIONAL),     MEMBER("Protocol", STRING, OPTIONAL),
+    MEMBER("LocalAddress", STRING, OPTIONAL),   MEMBER("RemoteAddress", STRING, OPTIONAL), MEMBER("RemotePort", STRING, OPTIONAL),
+    MEMBER("ProcessId", INTEGER, OPTIONAL),     MEMBER("Executable", STRING, OPTIONAL),    MEMBER("CommandLine", STRING, OPTIONAL),
+    MEMBER("UserId", STRING, OPTIONAL),         EXTRA_DETAILS,
 };
 static const struct member_rule heartbeat[] = {EXTRA_DETAILS};
 
@@ -223,6 +228,7 @@ static const struct event_schema schemas[] = {
     SCHEMA("PeripheralUsb", "Triggered", "Security", peripheral_usb),
     SCHEMA("PeripheralEthernet", "Triggered", "Security", peripheral_ethernet),
     SCHEMA("SBoM", "Periodic", "Security", packages),
+    SCHEMA("DnsRequest", "Triggered", "Security", dns_request),
     SCHEMA("Heartbeat", "Periodic", "Security", heartbeat),
 };
 

@@ -1,13 +1,12 @@
 #include <net/if.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/collect_peripherals.h"
 #include "tests/support/check_main.h"
+#include "tests/unit/agent/own_network.h"
 #include "tests/unit/agent/watch.h"
 
 /* Files, packages, devices and links: what the host's own kernel says of scripted facts. */
@@ -130,19 +129,6 @@ START_TEST(what_the_kernel_says_of_a_device_is_read)
 }
 END_TEST
 
-static int shell(const char *command)
-{
-    pid_t child = fork();
-
-    if (child == 0) {
-        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-        _exit(127);
-    }
-    int status = -1;
-    waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 static int ip(const char *arguments)
 {
     char command[200];
@@ -177,10 +163,8 @@ static const char *rules(void)
 START_TEST(rules_of_the_firewall_are_told_chain_by_chain_with_the_policy_at_the_end)
 {
     open_with(&collector_firewall);
-    if (geteuid() != 0 || access("/usr/sbin/nft", X_OK) != 0 || unshare(CLONE_NEWNET) != 0) {
-        fprintf(stderr, "skipped: no root, no nft, or no network of our own\n");
+    if (!own_network("nft list tables"))
         return;
-    }
     ck_assert_str_eq(rules(), "");
     ck_assert_uint_eq(json_array_size(watch.seen), 1); /* an empty list is one */
     ck_assert_int_eq(shell("nft add table inet f && nft 'add chain inet f input { type filter hook input priority 0; policy drop; }'"), 0);
@@ -198,8 +182,7 @@ END_TEST
 /* In a network of our own, which needs root and ip(8). */
 START_TEST(a_link_that_goes_up_and_down_is_told_once)
 {
-    if (geteuid() != 0 || access("/sbin/ip", X_OK) != 0 || unshare(CLONE_NEWNET) != 0 || ip("link add p0 type veth peer name p1") != 0) {
-        fprintf(stderr, "skipped: no root, no ip, or no network of our own\n");
+    if (!own_network("ip link add p0 type veth peer name p1")) {
         open_with(&collector_packages);
         return;
     }

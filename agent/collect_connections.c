@@ -1,0 +1,269 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/collect_processes.h"
+#include "agent/collector.h"
+#include "agent/connection_watch.h"
+#include "agent/rest.h"
+
+/* A connection that was told. It stays known for one look after it was last there, since the word of its end comes later. */
+struct known {
+    struct socket_row row;
+    bool missed; /* at the last look */
+};
+
+struct memory {
+    struct connection_watch *watch; /* NULL: not allowed here, or not wished */
+    bool watch_tried;
+    struct rest rest;
+    struct known *known; /* by socket_compare */
+    size_t count;
+    bool begun;
+    int64_t looked_s; /* when it was looked at the tables */
+};
+
+/* One look: what there is, what was told of meanwhile, and what is known when it is over. */
+struct look {
+    struct memory *memory;
+    const char *root;
+    struct socket_rows now, told; /* now: by socket_compare */
+    struct socket_owners owners;
+    struct known *known;
+    size_t count, room;
+    struct payload payload;
+};
+
+static void *open_memory(void)
+{
+    struct memory *memory = calloc(1, sizeof *memory);
+
+    if (!memory || !rest_open(&memory->rest))
+        abort();
+    return memory;
+}
+
+static void close_memory(void *take_memory)
+{
+    struct memory *memory = take_memory;
+
+    connection_watch_close(memory->watch);
+    rest_close(&memory->rest);
+    free(memory->known);
+    free(memory);
+}
+
+static int memory_socket(const void *context)
+{
+    const struct memory *memory = context;
+
+    return memory->watch ? rest_socket(&memory->rest, connection_watch_socket(memory->watch)) : -1;
+}
+
+/* ---- telling ---- */
+
+static void report(struct payload *payload, const struct socket_row *row, const struct process *process, bool incoming, bool snapshot)
+{
+    struct picket_json_writer *writer = payload_begin(payload);
+    char address[SOCKET_ADDRESS_SIZE];
+
+    member_text(writer, "Protocol", socket_protocol(row));
+    member_text(writer, "Direction", incoming ? "In" : "Out");
+    socket_address_print(row->local, address);
+    member_text(writer, "LocalAddress", address);
+    member_number_text(writer, "LocalPort", row->local_port);
+    socket_address_print(row->remote, address);
+    member_text(writer, "RemoteAddress", address);
+    member_number_text(writer, "RemotePort", row->remote_port);
+    member_number(writer, "ProcessId", process ? process->pid : 0);
+    member_text(writer, "Executable", process ? process->executable : "");
+    if (process)
+        member_text(writer, "CommandLine", process->command_line);
+    if (row->state) /* it is in a table, which knows */
+        member_number_text(writer, "UserId", row->user);
+    if (snapshot) {
+        picket_json_write_name(writer, "ExtraDetails");
+        picket_json_open_object(writer);
+        member_text(writer, "Snapshot", "true");
+        picket_json_close_object(writer);
+    }
+    payload_end(payload);
+}
+
+/* Where nobody told, a connection came from outside when somebody listens on its port here. */
+static bool port_listens(const struct look *look, const struct socket_row *row)
+{
+    for (size_t i = 0; i < look->now.count; i++) {
+        const struct socket_row *other = &look->now.rows[i];
+        if (other->local_port == row->local_port && socket_is_udp(other) == socket_is_udp(row) && socket_listens(other))
+            return true;
+    }
+    return false;
+}
+
+static void known_add(struct look *look, const struct socket_row *row, bool missed)
+{
+    if (look->count == look->room) {
+        look->room = look->room ? look->room * 2 : 64;
+        look->known = realloc(look->known, look->room * sizeof *look->known);
+        if (!look->known)
+            abort();
+    }
+    look->known[look->count++] = (struct known){*row, missed};
+}
+
+/* Who owns sockets is a walk through every process, so it is made only when there is something new to say. */
+static void tell(struct look *look, const struct socket_row *row, uint64_t inode)
+{
+    struct process process;
+
+    if (!look->owners.room)
+        socket_owners_read(look->root, &look->owners);
+    int64_t pid = socket_owner_of(&look->owners, inode);
+    bool found = pid && process_read(look->root, pid, &process);
+    bool incoming = row->begun ? row->begun == SOCKET_BEGUN_THERE : port_listens(look, row);
+    report(&look->payload, row, found ? &process : NULL, incoming, !look->memory->begun);
+    known_add(look, row, false);
+}
+
+/* ---- looking ---- */
+
+static const struct known *known_find(const struct memory *memory, const struct socket_row *row)
+{
+    return memory->count ? bsearch(row, memory->known, memory->count, sizeof *memory->known, socket_compare) : NULL;
+}
+
+/* What is there now, and was not told. The same addresses and ports with another inode are another connection. */
+static void look_at_tables(struct look *look)
+{
+    for (size_t i = 0; i < look->now.count; i++) {
+        const struct socket_row *row = &look->now.rows[i];
+        const struct known *before = known_find(look->memory, row);
+        if (socket_connected(row) && (!before || (before->row.inode && before->row.inode != row->inode)))
+            tell(look, row, row->inode);
+        else if (before && row->remote_port && row->inode)
+            known_add(look, row, false);
+    }
+}
+
+/* The socket of a connection that was told of: in whatever state, or the one that sends from that port to anybody. */
+static const struct socket_row *row_behind(const struct look *look, const struct socket_row *told)
+{
+    const struct socket_row *row = look->now.count ? bsearch(told, look->now.rows, look->now.count, sizeof *told, socket_compare) : NULL;
+
+    for (size_t i = 0; !row && socket_is_udp(told) && i < look->now.count; i++)
+        if (look->now.rows[i].local_port == told->local_port && socket_listens(&look->now.rows[i]) && socket_is_udp(&look->now.rows[i]))
+            row = &look->now.rows[i];
+    return row;
+}
+
+/* What says who began comes first. */
+static int compare_told(const void *a, const void *b)
+{
+    int order = socket_compare(a, b);
+
+    return order ? order : ((const struct socket_row *)b)->begun - ((const struct socket_row *)a)->begun;
+}
+
+/* What the kernel told of and no table shows. What comes in where nobody listens is no connection. */
+static void look_at_told(struct look *look)
+{
+    const struct socket_row *last = NULL;
+
+    if (look->told.count)
+        qsort(look->told.rows, look->told.count, sizeof *look->told.rows, compare_told);
+    for (size_t i = 0; i < look->told.count; i++) {
+        const struct socket_row *told = &look->told.rows[i], *behind = row_behind(look, told);
+        bool again = last && socket_compare(told, last) == 0, connected = behind && socket_connected(behind) && socket_compare(behind, told) == 0;
+        if (again || connected || known_find(look->memory, told) || (told->begun == SOCKET_BEGUN_THERE && !port_listens(look, told)))
+            continue;
+        struct socket_row row = *told;
+        if (behind) {
+            row.table = behind->table;
+            row.state = behind->state;
+            row.user = behind->user;
+        }
+        tell(look, &row, behind ? behind->inode : 0);
+        last = told;
+    }
+}
+
+/* What was told before and is in no table any more. */
+static void look_back(struct look *look)
+{
+    const struct memory *memory = look->memory;
+    size_t looked = look->count;
+
+    if (looked)
+        qsort(look->known, looked, sizeof *look->known, socket_compare);
+    for (size_t i = 0; i < memory->count; i++)
+        if (!memory->known[i].missed && !(looked && bsearch(&memory->known[i], look->known, looked, sizeof *look->known, socket_compare)))
+            known_add(look, &memory->known[i].row, true);
+    if (look->count > looked)
+        qsort(look->known, look->count, sizeof *look->known, socket_compare);
+}
+
+static void watch_choose(struct memory *memory, const struct collector_scope *scope)
+{
+    struct reason why;
+
+    if (memory->watch_tried || *scope->root || !scope->settings)
+        return;
+    memory->watch_tried = true;
+    memory->watch = connection_watch_open(scope->settings->packet_buffer_bytes, &why);
+    if (!memory->watch)
+        fprintf(stderr, "picket-agent: connections are looked at in intervals: %s\n", why.text);
+}
+
+static int64_t now_s(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec;
+}
+
+/* Takes what the kernel told. False: a rest is over, nothing came in it, and the tables may wait for their time. */
+static bool watch_take(struct memory *memory, struct collector_scope *scope, struct look *look)
+{
+    bool rested = rest_end(&memory->rest);
+
+    if (!memory->watch)
+        return true;
+    uint64_t lost = connection_watch_take(memory->watch, &look->told);
+    picket_agent_lose(scope->agent, scope->priority, lost, "watch-full");
+    return !rested || look->told.count || now_s() - memory->looked_s >= scope->settings->connection_polling_s;
+}
+
+static void collect(void *context, struct collector_scope *scope)
+{
+    struct memory *memory = context;
+    struct look look = {.memory = memory, .root = scope->root};
+
+    watch_choose(memory, scope);
+    if (!watch_take(memory, scope, &look))
+        return;
+    memory->looked_s = now_s();
+    socket_rows_read(scope->root, NULL, &look.now);
+    if (look.now.count)
+        qsort(look.now.rows, look.now.count, sizeof *look.now.rows, socket_compare);
+    payload_open_each(&look.payload, scope, "ConnectionCreate");
+    look_at_tables(&look);
+    look_at_told(&look);
+    look_back(&look);
+    payload_close(&look.payload);
+    free(memory->known);
+    memory->known = look.known;
+    memory->count = look.count;
+    memory->begun = true;
+    socket_owners_done(&look.owners);
+    socket_rows_done(&look.told);
+    socket_rows_done(&look.now);
+    if (memory->watch)
+        rest_begin(&memory->rest);
+}
+
+const struct collector collector_connections = {
+    "connections", PICKET_CONNECTIONS, COLLECT_CONNECTIONS, open_memory, collect, close_memory, memory_socket,
+};
