@@ -204,7 +204,7 @@ static void look_back(struct look *look)
         qsort(look->known, look->count, sizeof *look->known, socket_compare);
 }
 
-static void watch_choose(struct memory *memory, const struct collector_scope *scope)
+static void watch_choose(struct memory *memory, struct collector_scope *scope)
 {
     struct reason why;
 
@@ -213,7 +213,7 @@ static void watch_choose(struct memory *memory, const struct collector_scope *sc
     memory->watch_tried = true;
     memory->watch = connection_watch_open(scope->settings->packet_buffer_bytes, &why);
     if (!memory->watch)
-        fprintf(stderr, "picket-agent: connections are looked at in intervals: %s\n", why.text);
+        scope_say(scope, SEVERITY_WARNING, "connections are looked at in intervals: %s", why.text);
 }
 
 static int64_t now_s(void)

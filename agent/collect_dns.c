@@ -106,7 +106,7 @@ int dns_socket_open(size_t buffer_bytes, struct reason *why)
     return -1;
 }
 
-static void socket_choose(struct memory *memory, const struct collector_scope *scope)
+static void socket_choose(struct memory *memory, struct collector_scope *scope)
 {
     struct reason why;
 
@@ -115,7 +115,7 @@ static void socket_choose(struct memory *memory, const struct collector_scope *s
     memory->tried = true;
     memory->packets = dns_socket_open(scope->settings->packet_buffer_bytes, &why);
     if (memory->packets < 0)
-        fprintf(stderr, "picket-agent: questions to DNS are not seen: %s\n", why.text);
+        scope_say(scope, SEVERITY_WARNING, "questions to DNS are not seen: %s", why.text);
 }
 
 /* Whether the packet left by one of the interfaces of the settings ("eth0,wlan0"; "": any). */

@@ -1,33 +1,36 @@
 #include <dirent.h>
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "agent/collect_processes.h"
 #include "agent/collector.h"
 #include "agent/file.h"
+#include "agent/file_watch.h"
 
 #define WATCHES_MAX 4096 /* folders */
 #define DEPTH_MAX 16
-#define EVENTS_BYTES 16384
-#define LOOKED_FOR (IN_CREATE | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_EXCL_UNLINK)
 
-/* Folders that are watched, by the numbers that inotify gave them. */
+/* Folders that are watched, by the numbers that the watch gave them. */
 struct watched {
-    int number;
+    uint64_t folder;
     char *path;
 };
 
 struct memory {
-    int inotify; /* -1: not allowed here */
+    struct file_watch *watch; /* NULL: not allowed here, or nothing is to be watched */
     char paths[PICKET_SETTING_LONG];
     bool recursive, full;
-    struct watched *watched; /* by number */
+    bool chosen; /* what `paths` says was tried */
+    struct watched *watched; /* by folder */
     size_t count, room;
+};
+
+/* Who did what is told of. */
+struct doer {
+    bool known;
+    struct process process;
 };
 
 static void *open_memory(void)
@@ -36,18 +39,17 @@ static void *open_memory(void)
 
     if (!memory)
         abort();
-    memory->inotify = -1;
     return memory;
 }
 
 static void forget_all(struct memory *memory)
 {
-    if (memory->inotify >= 0)
-        close(memory->inotify);
-    memory->inotify = -1;
+    file_watch_close(memory->watch);
+    memory->watch = NULL;
     for (size_t i = 0; i < memory->count; i++)
         free(memory->watched[i].path);
     memory->count = 0;
+    memory->full = false;
 }
 
 static void close_memory(void *take_memory)
@@ -61,16 +63,18 @@ static void close_memory(void *take_memory)
 
 static int memory_socket(const void *context)
 {
-    return ((const struct memory *)context)->inotify;
+    const struct memory *memory = context;
+
+    return memory->watch ? file_watch_socket(memory->watch) : -1;
 }
 
-static size_t place_of(const struct memory *memory, int number)
+static size_t place_of(const struct memory *memory, uint64_t folder)
 {
     size_t low = 0, high = memory->count;
 
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (memory->watched[middle].number < number)
+        if (memory->watched[middle].folder < folder)
             low = middle + 1;
         else
             high = middle;
@@ -78,15 +82,16 @@ static size_t place_of(const struct memory *memory, int number)
     return low;
 }
 
-static bool watch_add(struct memory *memory, const char *path)
+/* False: it is none, or watched by another name already. */
+static bool watch_add(struct memory *memory, const char *path, bool *unable)
 {
-    int number = inotify_add_watch(memory->inotify, path, LOOKED_FOR);
-    size_t at = number < 0 ? 0 : place_of(memory, number);
+    uint64_t folder;
 
-    if (number < 0)
+    if (!file_watch_add(memory->watch, path, &folder, unable))
         return false;
-    if (at < memory->count && memory->watched[at].number == number)
-        return false; /* by another name already */
+    size_t at = place_of(memory, folder);
+    if (at < memory->count && memory->watched[at].folder == folder)
+        return false;
     if (memory->count == memory->room) {
         memory->room = memory->room ? 2 * memory->room : 64;
         memory->watched = realloc(memory->watched, memory->room * sizeof *memory->watched);
@@ -94,27 +99,32 @@ static bool watch_add(struct memory *memory, const char *path)
             abort();
     }
     memmove(memory->watched + at + 1, memory->watched + at, (memory->count - at) * sizeof *memory->watched);
-    memory->watched[at] = (struct watched){number, strdup(path)};
+    memory->watched[at] = (struct watched){folder, strdup(path)};
     if (!memory->watched[at].path)
         abort();
     memory->count++;
     return true;
 }
 
-static void tell(struct payload *payload, const char *folder, const char *name, const char *mask)
+static void tell(struct payload *payload, const char *folder, const char *name, const char *mask, const struct doer *doer)
 {
     char path[FILE_PATH_SIZE];
 
-    if (snprintf(path, sizeof path, "%s%s%s", folder, name ? "/" : "", name ? name : "") >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
         return;
     struct picket_json_writer *writer = payload_begin(payload);
     member_text(writer, "Path", path);
     member_text(writer, "Mask", mask);
+    if (doer && doer->known) {
+        member_number(writer, "ProcessId", doer->process.pid);
+        member_text(writer, "Executable", doer->process.executable);
+        member_number_text(writer, "UserId", doer->process.user);
+    }
     payload_end(payload);
 }
 
 /* A folder with all below it. What lies in one that was just made may have come before it was watched: it is told with it. */
-static void tree_add(struct memory *memory, const char *path, int depth, struct payload *made)
+static void tree_add(struct memory *memory, const char *path, int depth, struct payload *made, struct collector_scope *scope, bool *unable)
 {
     char below[FILE_PATH_SIZE];
     const struct dirent *entry;
@@ -122,11 +132,11 @@ static void tree_add(struct memory *memory, const char *path, int depth, struct 
 
     if (memory->count >= WATCHES_MAX) {
         if (!memory->full)
-            fprintf(stderr, "picket-agent: more than %d folders below %s: the others are not watched\n", WATCHES_MAX, memory->paths);
+            scope_say(scope, SEVERITY_WARNING, "more than %d folders below %s: the others are not watched", WATCHES_MAX, memory->paths);
         memory->full = true;
         return;
     }
-    if (!watch_add(memory, path) || (!memory->recursive && !made) || depth == DEPTH_MAX)
+    if (!watch_add(memory, path, unable) || (!memory->recursive && !made) || depth == DEPTH_MAX)
         return;
     DIR *folder = opendir(path);
     while (folder && (entry = readdir(folder))) {
@@ -134,97 +144,110 @@ static void tree_add(struct memory *memory, const char *path, int depth, struct 
             lstat(below, &about) != 0)
             continue;
         if (made)
-            tell(made, path, entry->d_name, "Created");
+            tell(made, path, entry->d_name, "Created", NULL);
         if (S_ISDIR(about.st_mode) && memory->recursive)
-            tree_add(memory, below, depth + 1, made);
+            tree_add(memory, below, depth + 1, made, scope, unable);
     }
     if (folder)
         closedir(folder);
 }
 
-/* The paths of the settings, with commas between; other ones than before begin anew. */
-static void paths_use(struct memory *memory, const struct collector_scope *scope)
+/* False: some of them lie where this kind of watch cannot look. */
+static bool paths_watch(struct memory *memory, struct collector_scope *scope, const char *paths)
+{
+    char path[FILE_PATH_SIZE];
+    bool unable = false;
+
+    while (*paths && !unable) {
+        size_t length = strcspn(paths, ",");
+        snprintf(path, sizeof path, "%s%.*s", scope->root, (int)length, paths + (*paths == ' '));
+        tree_add(memory, path, 0, NULL, scope, &unable);
+        paths += length + (paths[length] == ',');
+    }
+    return !unable;
+}
+
+/* The paths of the settings, with commas between; other ones than before begin anew. With the process where that can be had of all of them. */
+static void paths_use(struct memory *memory, struct collector_scope *scope)
 {
     const char *paths = scope->settings ? scope->settings->file_paths : "";
     bool recursive = scope->settings && scope->settings->files_recursive;
-    char path[FILE_PATH_SIZE];
+    struct reason why;
 
-    if (memory->inotify >= 0 && strcmp(memory->paths, paths) == 0 && memory->recursive == recursive)
+    if (memory->chosen && strcmp(memory->paths, paths) == 0 && memory->recursive == recursive)
         return;
     forget_all(memory);
+    memory->chosen = true;
     snprintf(memory->paths, sizeof memory->paths, "%s", paths);
     memory->recursive = recursive;
-    memory->full = false;
     if (!*paths)
         return;
-    memory->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (memory->inotify < 0)
-        fprintf(stderr, "picket-agent: files are not watched: %s\n", strerror(errno));
-    while (memory->inotify >= 0 && *paths) {
-        size_t length = strcspn(paths, ",");
-        snprintf(path, sizeof path, "%s%.*s", scope->root, (int)length, paths + (*paths == ' '));
-        tree_add(memory, path, 0, NULL);
-        paths += length + (paths[length] == ',');
-    }
+    memory->watch = file_watch_open(true, &why);
+    if (memory->watch && paths_watch(memory, scope, paths))
+        return;
+    forget_all(memory);
+    memory->watch = file_watch_open(false, &why);
+    if (memory->watch)
+        (void)paths_watch(memory, scope, paths);
+    else
+        scope_say(scope, SEVERITY_WARNING, "files are not watched: %s", why.text);
 }
 
-static const char *mask_text(uint32_t mask)
+static void names_tell(struct payload *payload, const char *folder, const struct file_event *event, const struct doer *doer)
 {
-    if (mask & IN_CREATE)
-        return "Created";
-    if (mask & IN_MOVED_TO)
-        return "Created, Moved";
-    if (mask & IN_CLOSE_WRITE)
-        return "Modified";
-    if (mask & (IN_DELETE | IN_DELETE_SELF))
-        return "Deleted";
-    if (mask & IN_MOVED_FROM)
-        return "Deleted, Moved";
-    return "Metadata changed";
+    static const struct {
+        enum file_mask mask;
+        const char *word;
+    } words[] = {
+        {FILE_CREATED, "Created"},           {FILE_MOVED_IN, "Created, Moved"},   {FILE_MODIFIED, "Modified"},
+        {FILE_METADATA, "Metadata changed"}, {FILE_MOVED_OUT, "Deleted, Moved"},  {FILE_DELETED, "Deleted"},
+    };
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (event->mask & (unsigned)words[i].mask)
+            tell(payload, folder, event->name, words[i].word, doer);
 }
 
-static void event_take(struct memory *memory, const struct inotify_event *event, struct payload *payload)
+static void event_take(struct memory *memory, const struct file_event *event, struct payload *payload, struct doer *doer)
 {
-    size_t at = place_of(memory, event->wd);
-    bool known = at < memory->count && memory->watched[at].number == event->wd;
+    size_t at = place_of(memory, event->folder);
+    bool known = at < memory->count && memory->watched[at].folder == event->folder;
     char path[FILE_PATH_SIZE];
 
-    if (event->mask & IN_Q_OVERFLOW) {
+    if (event->mask & FILE_OVERFLOW) {
         picket_agent_lose(payload->scope->agent, payload->scope->priority, 1, "watch-full");
         return;
     }
     if (!known)
         return;
-    if (event->mask & IN_IGNORED) {
+    if (event->mask & FILE_WATCH_GONE) {
         free(memory->watched[at].path);
         memmove(memory->watched + at, memory->watched + at + 1, (--memory->count - at) * sizeof *memory->watched);
         return;
     }
-    if (event->mask & (IN_CREATE | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB) && event->len)
-        tell(payload, memory->watched[at].path, event->name, mask_text(event->mask));
-    bool folder_came = event->mask & IN_ISDIR && event->mask & (IN_CREATE | IN_MOVED_TO);
+    if (!event->name[0])
+        return; /* of the folder itself: where that matters, the one above tells it */
+    if (event->pid && !(doer->known && doer->process.pid == event->pid))
+        doer->known = process_read("", event->pid, &doer->process);
+    names_tell(payload, memory->watched[at].path, event, event->pid ? doer : NULL);
+    bool folder_came = event->is_folder && event->mask & (FILE_CREATED | FILE_MOVED_IN);
     if (folder_came && memory->recursive && snprintf(path, sizeof path, "%s/%s", memory->watched[at].path, event->name) < (int)sizeof path)
-        tree_add(memory, path, 0, payload);
+        tree_add(memory, path, 0, payload, payload->scope, NULL);
 }
 
 static void collect(void *context, struct collector_scope *scope)
 {
     struct memory *memory = context;
-    char bytes[EVENTS_BYTES] __attribute__((aligned(__alignof__(struct inotify_event))));
+    struct file_event event;
     struct payload payload;
-    ssize_t got;
+    struct doer doer = {.known = false};
 
     paths_use(memory, scope);
-    if (memory->inotify < 0)
+    if (!memory->watch)
         return;
     payload_open_each(&payload, scope, "FileSystem");
-    while ((got = read(memory->inotify, bytes, sizeof bytes)) > 0) {
-        for (const char *at = bytes; at < bytes + got;) {
-            const struct inotify_event *event = (const struct inotify_event *)(const void *)at;
-            event_take(memory, event, &payload);
-            at += sizeof *event + event->len;
-        }
-    }
+    while (file_watch_next(memory->watch, &event))
+        event_take(memory, &event, &payload, &doer);
     payload_close(&payload);
 }
 

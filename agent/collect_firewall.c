@@ -13,6 +13,7 @@
 #include "agent/collector.h"
 #include "agent/file.h"
 #include "agent/firewall_rule.h"
+#include "agent/iptables_rules.h"
 #include "agent/netlink.h"
 #include "agent/reason.h"
 
@@ -20,7 +21,7 @@
 #define CHAINS_MAX 1024
 #define WAIT_S 5
 
-/* nftables, as the kernel has it: what iptables-nft sets shows there too. A chain that hangs on a hook ends with its policy, as one more
+/* nftables, as the kernel has it: what iptables-nft sets shows there too; and the rules of the old iptables. A chain that hangs on a hook ends with its policy, as one more
  * rule, as the classic agent has it. */
 struct chain {
     char name[160]; /* "inet filter/input" */
@@ -34,6 +35,7 @@ struct firewall {
     char *answer;
     struct chain *chains;
     size_t count;
+    struct chain old; /* the one of iptables under way */
     struct payload *payload;
 };
 
@@ -134,6 +136,7 @@ static bool dump(struct firewall *firewall, int message, take_message *take, str
                 return true;
             if (head->nlmsg_type == NLMSG_ERROR) {
                 const struct nlmsgerr *error = NLMSG_DATA(head);
+                errno = -error->error;
                 return reason_set(why, "nftables: %s", strerror(-error->error));
             }
             const unsigned char *body = NLMSG_DATA(head);
@@ -153,64 +156,57 @@ static void policies_report(struct firewall *firewall)
     }
 }
 
-/* The rules of the old iptables are read by nobody here; that there are some is told. */
-static bool legacy_rules(const char *root)
+/* Of the old iptables: its chains come one after the other. */
+static void take_iptables(void *context, const char *name, int hook, const struct firewall_rule *rule)
 {
-    char path[FILE_PATH_SIZE], text[256];
+    struct firewall *firewall = context;
 
-    snprintf(path, sizeof path, "%s/proc/net/ip_tables_names", root);
-    return file_read(path, text, sizeof text) > 0;
+    if (strcmp(firewall->old.name, name) != 0) {
+        firewall->old = (struct chain){.hook = hook};
+        snprintf(firewall->old.name, sizeof firewall->old.name, "%s", name);
+    }
+    report(firewall, &firewall->old, rule);
 }
 
-static void trouble_observe(struct collector_scope *scope, const char *message)
+/* False: this kernel has no nftables, or does not let us read it; `absent` says which. */
+static bool nftables_read(struct firewall *firewall, bool *absent, struct reason *why)
 {
-    struct picket_json_writer writer;
-    char text[512];
+    const struct timeval wait = {.tv_sec = WAIT_S};
 
-    picket_json_write_init(&writer, text, sizeof text);
-    picket_json_open_array(&writer);
-    picket_json_open_object(&writer);
-    member_text(&writer, "Severity", "Warning");
-    member_text(&writer, "Message", message);
-    member_number(&writer, "ProcessId", getpid());
-    member_number(&writer, "ThreadId", getpid());
-    picket_json_close_object(&writer);
-    picket_json_close_array(&writer);
-    const struct picket_event event = {
-        .name = "Diagnostic", .utc_ms = scope->utc_ms, .payload = text, .payload_count = picket_json_written(&writer), .priority = scope->priority, .type = PICKET_EVENT_DIAGNOSTIC};
-    if (event.payload_count)
-        (void)picket_agent_observe(scope->agent, &event);
+    firewall->socket = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    if (firewall->socket < 0) {
+        *absent = errno == EPROTONOSUPPORT;
+        return reason_set(why, "nftables: %s", strerror(errno));
+    }
+    (void)setsockopt(firewall->socket, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    bool read = dump(firewall, NFT_MSG_GETCHAIN, take_chain, why) && dump(firewall, NFT_MSG_GETRULE, take_rule, why);
+    *absent = !read && errno == EINVAL; /* what netfilter says of a part that it does not have */
+    close(firewall->socket);
+    return read;
 }
 
 static void collect(void *memory, struct collector_scope *scope)
 {
-    const struct timeval wait = {.tv_sec = WAIT_S};
-    struct firewall firewall = {.socket = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)};
+    struct firewall firewall = {.answer = malloc(ANSWER_BYTES), .chains = calloc(CHAINS_MAX, sizeof *firewall.chains)};
+    char path[FILE_PATH_SIZE];
     struct payload payload;
-    struct reason why = {"nftables: this kernel has none"};
+    struct reason why;
+    bool absent = false;
 
     (void)memory;
-    if (legacy_rules(scope->root))
-        trouble_observe(scope, "The old iptables has rules, which are not read: iptables-nft's would be.");
-    if (firewall.socket < 0) {
-        trouble_observe(scope, why.text);
-        return;
-    }
-    (void)setsockopt(firewall.socket, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    firewall.answer = malloc(ANSWER_BYTES);
-    firewall.chains = calloc(CHAINS_MAX, sizeof *firewall.chains);
     if (!firewall.answer || !firewall.chains)
         abort();
     payload_open_list(&payload, scope, "FirewallConfiguration");
     firewall.payload = &payload;
-    bool read = dump(&firewall, NFT_MSG_GETCHAIN, take_chain, &why) && dump(&firewall, NFT_MSG_GETRULE, take_rule, &why);
+    snprintf(path, sizeof path, "%s/proc/net/ip_tables_names", scope->root);
+    bool nftables = nftables_read(&firewall, &absent, &why);
+    bool read = (nftables || (absent && access(path, R_OK) == 0)) && iptables_read(scope->root, take_iptables, &firewall, &why);
     if (read) {
         policies_report(&firewall);
         payload_close(&payload);
     } else { /* an empty list would say that everything is let through */
-        trouble_observe(scope, why.text);
+        scope_say(scope, SEVERITY_WARNING, "the firewall's rules are not known: %s", why.text);
     }
-    close(firewall.socket);
     free(firewall.chains);
     free(firewall.answer);
 }

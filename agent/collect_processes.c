@@ -144,7 +144,7 @@ static int watch_socket(const void *context)
 }
 
 /* By the mode that is wished for; where the kernel does not let us, in intervals, and said so once. */
-static void watch_choose(struct memory *memory, const struct collector_scope *scope)
+static void watch_choose(struct memory *memory, struct collector_scope *scope)
 {
     bool wished = scope->settings && !scope->root[0] && scope->settings->process_mode != PICKET_PROCESS_POLLING;
     struct reason why;
@@ -160,7 +160,7 @@ static void watch_choose(struct memory *memory, const struct collector_scope *sc
     memory->watch_tried = true;
     memory->watch = process_watch_open(scope->settings->packet_buffer_bytes, &why);
     if (!memory->watch)
-        fprintf(stderr, "picket-agent: processes are looked at in intervals: %s\n", why.text);
+        scope_say(scope, SEVERITY_WARNING, "processes are looked at in intervals: %s", why.text);
 }
 
 /* A program that was begun around the time of a listing may be in both. */

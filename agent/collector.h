@@ -2,6 +2,7 @@
 #define PICKET_AGENT_COLLECTOR_H
 
 #include <poll.h>
+#include <stdarg.h>
 
 #include "agent/aggregate.h"
 #include "agent/settings.h"
@@ -38,6 +39,11 @@ extern const struct collector collector_processes, collector_listening_ports, co
     collector_login_lines, collector_users, collector_system, collector_peripherals, collector_files, collector_packages,
     collector_firewall, collector_baseline, collector_heartbeat, collector_statistics;
 
+/* A line of the agent's own log: on stderr, and as a Diagnostic event unless those are off. Longer ones are cut at 512 bytes. */
+enum severity { SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_INFORMATION };
+void scope_say(struct collector_scope *scope, enum severity severity, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void scope_say_with(struct collector_scope *scope, enum severity severity, const char *format, va_list values) __attribute__((format(printf, 3, 0)));
+
 /* The collectors of this build, each with its memory and the time of its next round. */
 struct collectors;
 struct collectors *collectors_open(struct picket_agent *agent, const struct picket_settings *settings, const char *root,
@@ -51,6 +57,8 @@ uint32_t collectors_run(struct collectors *collectors);
 size_t collectors_sockets(const struct collectors *collectors, struct pollfd out[COLLECTOR_SOCKETS_MAX]);
 /* Runs one now, by its name, also one that is off; "all": all that are on. False: there is none of that name. */
 bool collectors_collect(struct collectors *collectors, const char *name);
+/* As scope_say, for the program around them. */
+void collectors_say(struct collectors *collectors, enum severity severity, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* "processes, connections, …" */
 #define COLLECTOR_NAMES_SIZE 512
 void collectors_names(char out[COLLECTOR_NAMES_SIZE]);

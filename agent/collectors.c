@@ -96,13 +96,28 @@ void collectors_configure(struct collectors *collectors, const struct picket_set
     }
 }
 
-static void collector_run(struct collectors *collectors, size_t i)
+static void scope_begin(struct collectors *collectors)
 {
     const struct picket_port *port = collectors->scope.agent->port;
 
     collectors->scope.utc_ms = port->utc_ms(port->context);
-    collectors->scope.priority = (enum picket_priority)collectors->settings.subjects[table[i]->subject].priority;
     collectors->scope.settings = &collectors->settings;
+}
+
+void collectors_say(struct collectors *collectors, enum severity severity, const char *format, ...)
+{
+    va_list values;
+
+    scope_begin(collectors);
+    va_start(values, format);
+    scope_say_with(&collectors->scope, severity, format, values);
+    va_end(values);
+}
+
+static void collector_run(struct collectors *collectors, size_t i)
+{
+    scope_begin(collectors);
+    collectors->scope.priority = (enum picket_priority)collectors->settings.subjects[table[i]->subject].priority;
     collectors->scope.aggregate = counts(table[i]) ? &collectors->rounds[i].aggregate : NULL;
     table[i]->collect(collectors->rounds[i].memory, &collectors->scope);
 }

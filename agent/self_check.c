@@ -4,13 +4,13 @@
 #include <linux/netlink.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "agent/collect_dns.h"
 #include "agent/collect_login_lines.h"
 #include "agent/connection_watch.h"
 #include "agent/enrol.h"
+#include "agent/file_watch.h"
 #include "agent/linux_port.h"
 #include "agent/netlink.h"
 #include "agent/process_watch.h"
@@ -136,29 +136,33 @@ static enum self_check_result look_firewall(const struct agent_config *config, c
     bool opens = netlink_opens(NETLINK_NETFILTER, &why), old = readable(root, "/proc/net/ip_tables_names");
 
     (void)config;
-    if (!opens || geteuid() != 0) {
-        reason_set(out, opens ? "nftables' rules need CAP_NET_ADMIN to be read" : "this kernel has no nftables");
+    if (!opens) {
+        reason_set(out, "the rules cannot be read without CAP_NET_ADMIN, or this kernel has no firewall: %s", why.text);
         return SELF_CHECK_LIMITED;
     }
-    reason_set(out, "nftables, and iptables-nft%s", old ? "; the rules of the old iptables are not read" : "");
+    reason_set(out, "nftables, and iptables-nft%s", old ? "; and the old iptables" : "");
     return SELF_CHECK_OK;
 }
 
 static enum self_check_result look_files(const struct agent_config *config, const char *root, struct reason *out)
 {
     char path[FILE_PATH_SIZE], most[32] = "";
-    int made = inotify_init1(IN_CLOEXEC);
+    struct reason why, ignored;
+    struct file_watch *with_processes = file_watch_open(true, &why), *watch = file_watch_open(false, &ignored);
+    bool tells = with_processes != NULL, any = tells || watch;
 
     (void)config;
-    if (made < 0) {
-        reason_set(out, "inotify: %s", strerror(errno));
-        return SELF_CHECK_FAILED;
-    }
-    close(made);
+    file_watch_close(with_processes);
+    file_watch_close(watch);
     snprintf(path, sizeof path, "%s/proc/sys/fs/inotify/max_user_watches", root);
     long count = file_read(path, most, sizeof most - 1);
-    reason_set(out, "by inotify; the kernel allows %.*s folders", count > 0 ? (int)strcspn(most, "\n") : 0, most);
-    return SELF_CHECK_OK;
+    if (tells)
+        reason_set(out, "by fanotify, with the process; on file systems that do not have it, by inotify");
+    else if (any)
+        reason_set(out, "by inotify, so that the process is not known (fanotify: %s); the kernel allows %.*s folders", why.text, count > 0 ? (int)strcspn(most, "\n") : 0, most);
+    else
+        reason_set(out, "neither fanotify nor inotify: %s", ignored.text);
+    return any ? SELF_CHECK_OK : SELF_CHECK_FAILED;
 }
 
 static enum self_check_result look_packages(const struct agent_config *config, const char *root, struct reason *out)

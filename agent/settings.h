@@ -19,8 +19,7 @@ enum picket_subject {
     PICKET_BASELINE,
     PICKET_STATISTICS,
     PICKET_HEARTBEAT,
-    PICKET_LOGS,
-    PICKET_DIAGNOSTICS,
+    PICKET_LOGS, /* the agent's own */
     PICKET_SUBJECTS
 };
 

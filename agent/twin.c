@@ -88,8 +88,7 @@ static const struct {
     {"Baseline", "OSBaseline", PICKET_BASELINE},
     {"Statistics", "MessageStatistics", PICKET_STATISTICS},
     {"Heartbeat", NULL, PICKET_HEARTBEAT},
-    {"LogCollector", NULL, PICKET_LOGS},
-    {NULL, "Diagnostic", PICKET_DIAGNOSTICS},
+    {"LogCollector", "Diagnostic", PICKET_LOGS},
 };
 #define SUBJECTS (sizeof subjects / sizeof *subjects)
 

@@ -240,7 +240,7 @@ static void run_on(struct program *program, const sigset_t *waiting)
 {
     sigset_t blocked = *waiting;
 
-    fprintf(stderr, "picket-agent: watching; messages go to %s%s%s\n", program->linux_port ? program->config.credential.host : "stdout",
+    collectors_say(program->collectors, SEVERITY_INFORMATION, "watching; messages go to %s%s%s", program->linux_port ? program->config.credential.host : "stdout",
             program->linux_port ? " by " : "", program->linux_port ? program->config.transport : "");
     while (!stopping) {
         uint32_t wait_ms = collectors_run(program->collectors);
@@ -270,9 +270,9 @@ static void tell_change(struct program *program)
     unsigned failures = program->agent.failures;
 
     if (failures && !program->failures_told)
-        fprintf(stderr, "picket-agent: %s; messages are kept until it answers\n", linux_port_trouble(program->linux_port));
+        collectors_say(program->collectors, SEVERITY_WARNING, "%s; messages are kept until it answers", linux_port_trouble(program->linux_port));
     else if (!failures && program->failures_told)
-        fprintf(stderr, "picket-agent: the server answers again\n");
+        collectors_say(program->collectors, SEVERITY_INFORMATION, "the server answers again");
     program->failures_told = failures;
     if (program->agent.counts.dropped > 2 * program->drops_told)
         tell_drops(program);

@@ -178,8 +178,8 @@ static const struct member_rule message_statistics[] = {
 
 /* The published schema ends here. What picket-agent sends beside it, under the names that the micro agent's collectors have. */
 static const struct member_rule file_system[] = {
-    MEMBER("Path", STRING, REQUIRED),
-    MEMBER("Mask", STRING, REQUIRED),
+    MEMBER("Path", STRING, REQUIRED),           MEMBER("Mask", STRING, REQUIRED),          MEMBER("ProcessId", INTEGER, OPTIONAL),
+    MEMBER("Executable", STRING, OPTIONAL),     MEMBER("UserId", STRING, OPTIONAL),
     EXTRA_DETAILS,
 };
 static const struct member_rule peripheral_usb[] = {

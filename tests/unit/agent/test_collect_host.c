@@ -1,7 +1,9 @@
+#include <linux/capability.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/collect_peripherals.h"
@@ -42,7 +44,18 @@ static const char *files(void)
     return out;
 }
 
-START_TEST(files_that_come_change_and_go_are_told_once)
+/* Without CAP_SYS_ADMIN the kernel tells of files by inotify alone. */
+static void right_drop(unsigned right)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2];
+
+    ck_assert_int_eq((int)syscall(SYS_capget, &head, sets), 0);
+    sets[0].effective &= ~(1u << right);
+    ck_assert_int_eq((int)syscall(SYS_capset, &head, sets), 0);
+}
+
+static void files_come_change_and_go(void)
 {
     char from[512], to[512];
 
@@ -67,9 +80,27 @@ START_TEST(files_that_come_change_and_go_are_told_once)
     ck_assert_int_eq(unlink(to), 0);
     ck_assert_str_eq(files(), "Deleted /etc/b; ");
 }
+
+START_TEST(files_that_come_change_and_go_are_told_once)
+{
+    files_come_change_and_go();
+    if (geteuid() == 0) { /* by fanotify, which knows who did it */
+        assert_number(watch_element(0), "ProcessId", getpid());
+        assert_text(watch_element(0), "UserId", "0");
+        ck_assert_ptr_nonnull(strstr(json_string_value(json_object_get(watch_element(0), "Executable")), "test_collect_host"));
+    }
+}
 END_TEST
 
-START_TEST(a_folder_that_comes_is_watched_with_what_lies_in_it)
+START_TEST(so_they_are_where_the_kernel_does_not_say_who)
+{
+    right_drop(CAP_SYS_ADMIN);
+    files_come_change_and_go();
+    ck_assert_ptr_null(json_object_get(watch_element(0), "ProcessId"));
+}
+END_TEST
+
+static void a_folder_comes(void)
 {
     open_with(&collector_files);
     snprintf(settings.file_paths, sizeof settings.file_paths, "/etc");
@@ -88,6 +119,18 @@ START_TEST(a_folder_that_comes_is_watched_with_what_lies_in_it)
     root_write("/etc/group", "y");
     ck_assert_str_eq(files(), "");
     ck_assert_int_eq(watch.collector->socket(watch.memory), -1);
+}
+
+START_TEST(a_folder_that_comes_is_watched_with_what_lies_in_it)
+{
+    a_folder_comes();
+}
+END_TEST
+
+START_TEST(so_it_is_where_the_kernel_does_not_say_who)
+{
+    right_drop(CAP_SYS_ADMIN);
+    a_folder_comes();
 }
 END_TEST
 
@@ -179,6 +222,27 @@ START_TEST(rules_of_the_firewall_are_told_chain_by_chain_with_the_policy_at_the_
 }
 END_TEST
 
+/* The same, of the old iptables; its tables are of one network each. */
+START_TEST(rules_of_the_old_iptables_are_told_too)
+{
+    open_with(&collector_firewall);
+    if (!own_network("iptables-legacy -P INPUT DROP && ip6tables-legacy -P FORWARD DROP"))
+        return;
+    watch.scope.root = "";
+    ck_assert_str_eq(rules(), "Deny In 0; Allow 0; Allow Out 0; Allow In 0; Deny 0; Allow Out 0; ");
+    assert_text(watch_element(0), "ChainName", "iptables filter/INPUT");
+    assert_text(watch_element(4), "ChainName", "ip6tables filter/FORWARD");
+    ck_assert_int_eq(shell("iptables-legacy -A INPUT -p tcp --dport 22 -s 192.0.2.0/24 -m comment --comment why -j ACCEPT && iptables-legacy -A INPUT -p udp --sport 1024:2000 ! -d 198.51.100.7 -j REJECT"
+                           " && iptables-legacy -N mine && iptables-legacy -A mine -p tcp -m multiport --dports 80,443,8000:8100 -j DROP && iptables-legacy -A INPUT -j mine"
+                           " && iptables-legacy -A INPUT -i lo -j ACCEPT && iptables-legacy -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT && ip6tables-legacy -F && ip6tables-legacy -P FORWARD ACCEPT"
+                           " && ip6tables-legacy -A OUTPUT -d 2001:db8::/32 -p ipv6-icmp -j DROP"), 0);
+    ck_assert_str_eq(rules(), "Allow In tcp 192.0.2.0/24 22 0; Deny In udp 1024-2000 !198.51.100.7 1; Other In 2; Other In 3; Other In 4; Deny In 5; Allow 0; Allow Out 0; Deny tcp 80,443,8000-8100 0; "
+                              "Allow In 0; Allow 0; Deny Out ipv6-icmp 2001:db8::/32 0; Allow Out 1; ");
+    assert_text(watch_element(8), "ChainName", "iptables filter/mine");
+    assert_text(json_object_get(watch_element(3), "ExtraDetails"), "Verdict", "Allow");
+}
+END_TEST
+
 /* In a network of our own, which needs root and ip(8). */
 START_TEST(a_link_that_goes_up_and_down_is_told_once)
 {
@@ -201,6 +265,25 @@ START_TEST(a_link_that_goes_up_and_down_is_told_once)
     ck_assert_int_eq(ip("link del p0"), 0);
     (void)watch_round();
     ck_assert_ptr_null(watch_find("ActionType", "UP"));
+}
+END_TEST
+
+START_TEST(what_cannot_be_known_is_logged_and_told_and_is_no_empty_list)
+{
+    open_with(&collector_firewall);
+    if (!own_network("nft list tables"))
+        return;
+    right_drop(CAP_NET_ADMIN);
+    (void)watch_round();
+    ck_assert_uint_eq(json_array_size(watch.seen), 1);
+    assert_text(json_array_get(watch.seen, 0), "Name", "Diagnostic");
+    assert_text(json_array_get(watch.seen, 0), "EventType", "Diagnostic");
+    assert_text(json_array_get(watch.seen, 0), "Category", "Triggered");
+    assert_text(watch_element(0), "Severity", "Warning");
+    assert_text(watch_element(0), "Message", "the firewall's rules are not known: nftables: Operation not permitted");
+    settings.subjects[PICKET_LOGS].disabled = true;
+    (void)watch_round();
+    ck_assert_uint_eq(json_array_size(watch.seen), 0);
 }
 END_TEST
 
@@ -229,11 +312,15 @@ int main(void)
 {
     const TTest *const tests[] = {
         files_that_come_change_and_go_are_told_once,
+        so_they_are_where_the_kernel_does_not_say_who,
         a_folder_that_comes_is_watched_with_what_lies_in_it,
+        so_it_is_where_the_kernel_does_not_say_who,
         packages_are_read_from_the_databases_that_are_text,
         what_the_kernel_says_of_a_device_is_read,
         rules_of_the_firewall_are_told_chain_by_chain_with_the_policy_at_the_end,
+        rules_of_the_old_iptables_are_told_too,
         a_link_that_goes_up_and_down_is_told_once,
+        what_cannot_be_known_is_logged_and_told_and_is_no_empty_list,
         the_agent_says_that_it_lives_and_how_its_messages_fare,
     };
     const struct check_suite suite = {"agent/collect_host", tests, sizeof tests / sizeof *tests, NULL, teardown, 60};
