@@ -1,9 +1,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "agent/collect_packages.h"
 #include "agent/collector.h"
-#include "agent/file.h"
+#include "agent/program_lines.h"
 
 #define LINE_MAX_BYTES 4096
 
@@ -71,14 +73,60 @@ static void read_database(const struct database *database, FILE *file, struct pa
     report(payload, database, &package);
 }
 
+/* ---- rpm ---- */
+
+/* Its database has had three forms, so rpm itself reads it. */
+#define RPM "/usr/bin/rpm"
+static const char *const rpm_folders[] = {"/usr/lib/sysimage/rpm", "/var/lib/rpm"};
+
+bool rpm_database_find(const char *root, char path[FILE_PATH_SIZE])
+{
+    for (size_t i = 0; i < sizeof rpm_folders / sizeof *rpm_folders; i++) {
+        snprintf(path, FILE_PATH_SIZE, "%s%s", root, rpm_folders[i]);
+        if (access(path, F_OK) == 0 && access(RPM, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "name TAB version TAB vendor"; keys of signers are kept there too, and are no packages. */
+static void rpm_take(void *context, const char *line)
+{
+    static const struct database rpm = {.manager = "rpm"};
+    struct package package = {.gone = strncmp(line, "gpg-pubkey\t", 11) == 0};
+    const char *version = strchr(line, '\t'), *vendor = version ? strchr(version + 1, '\t') : NULL;
+
+    if (!vendor)
+        return;
+    snprintf(package.name, sizeof package.name, "%.*s", (int)(version - line), line);
+    snprintf(package.version, sizeof package.version, "%.*s", (int)(vendor - version - 1), version + 1);
+    if (strcmp(vendor + 1, "(none)") != 0)
+        snprintf(package.vendor, sizeof package.vendor, "%.255s", vendor + 1);
+    report(context, &rpm, &package);
+}
+
+static bool rpm_read(struct payload *payload)
+{
+    char path[FILE_PATH_SIZE];
+    struct reason why;
+
+    if (!rpm_database_find(payload->scope->root, path))
+        return false;
+    const char *const arguments[] = {RPM, "--dbpath", path, "-qa", "--qf", "%{NAME}\t%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\t%{VENDOR}\n", NULL};
+    bool read = program_lines(arguments, rpm_take, payload, &why) == 0;
+    if (!read)
+        scope_say(payload->scope, SEVERITY_WARNING, "rpm's packages are not known: %s", why.text);
+    return read;
+}
+
 static void collect(void *memory, struct collector_scope *scope)
 {
     struct payload payload;
     char path[FILE_PATH_SIZE];
-    bool any = false;
 
     (void)memory;
     payload_open_list(&payload, scope, "SBoM");
+    bool any = rpm_read(&payload);
     for (size_t i = 0; i < sizeof databases / sizeof *databases; i++) {
         snprintf(path, sizeof path, "%s%s", scope->root, databases[i].path);
         FILE *file = fopen(path, "re");

@@ -35,7 +35,7 @@ struct collector {
     int (*socket)(const void *memory); /* readable when it has something before its time; -1: none. May be NULL */
 };
 
-extern const struct collector collector_processes, collector_listening_ports, collector_connections, collector_dns, collector_logins,
+extern const struct collector collector_processes, collector_listening_ports, collector_connections, collector_dns, collector_hardware, collector_logins,
     collector_login_lines, collector_users, collector_system, collector_peripherals, collector_files, collector_packages,
     collector_firewall, collector_baseline, collector_heartbeat, collector_statistics;
 

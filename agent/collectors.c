@@ -17,6 +17,7 @@ static const struct collector *const table[] = {
     &collector_peripherals, &collector_files,           &collector_packages,
     &collector_firewall,    &collector_baseline,        &collector_heartbeat,
     &collector_statistics,  &collector_login_lines,     &collector_dns,
+    &collector_hardware,
 };
 #define COLLECTOR_COUNT (sizeof table / sizeof *table)
 

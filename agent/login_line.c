@@ -6,11 +6,11 @@
 #include <string.h>
 
 /* How a program says it: what the message begins with, and what stands before the user and the address. Facts: dropbear's
- * src/svr-auth*.c, OpenSSH's auth.c, BusyBox' loginutils/login.c. */
+ * src/svr-auth*.c, OpenSSH's auth.c (whose program is sshd-session since 9.8), BusyBox' loginutils/login.c, util-linux' login.c. */
 struct form {
     const char *program, *begin;
     bool failed;
-    const char *user, *from; /* after these words; NULL: it is not said */
+    const char *user, *from; /* after these words; NULL: it is root, or not said from where */
 };
 
 static const struct form forms[] = {
@@ -25,9 +25,12 @@ static const struct form forms[] = {
     {"sshd", "Failed password for invalid user ", true, " user ", " from "},
     {"sshd", "Failed ", true, " for ", " from "},
     {"login", "invalid password for ", true, " for ", " from "},
+    {"login", "LOGIN ON ", false, " BY ", " FROM "},
+    {"login", "ROOT LOGIN ", false, NULL, " FROM "},
+    {"login", "FAILED LOGIN ", true, " FOR ", " FROM "},
 };
 
-/* A word, in quotes or not; ends at a blank. */
+/* A word, in quotes or not; ends at a blank, with a comma before it or not. */
 static void word_copy(const char *from, char *out, size_t size)
 {
     char quote = *from == '\'' ? '\'' : ' ';
@@ -36,6 +39,7 @@ static void word_copy(const char *from, char *out, size_t size)
     from += quote == '\'';
     while (from[count] && from[count] != quote && from[count] != '\n' && count + 1 < size)
         count++;
+    count -= count && quote == ' ' && from[count - 1] == ',';
     memcpy(out, from, count);
     out[count] = '\0';
 }
@@ -103,6 +107,8 @@ bool login_line_read(const char *line, struct login_line *out)
     for (name = open; name > line && !strchr(" />", name[-1]); name--)
         ;
     snprintf(out->program, sizeof out->program, "%.*s", (int)(open - name), name);
+    if (strcmp(out->program, "sshd-session") == 0)
+        out->program[strlen("sshd")] = '\0';
     out->pid = strtol(open + 1, NULL, 10);
     const char *message = bracket + 3;
     if (busybox_success(message, out))
@@ -113,6 +119,8 @@ bool login_line_read(const char *line, struct login_line *out)
             continue;
         const char *user = after(message, form->user), *from = after(message, form->from);
         out->failed = form->failed;
+        if (!form->user)
+            memcpy(out->user, "root", sizeof "root");
         if (user && !(from && user == from))
             word_copy(user, out->user, sizeof out->user);
         if (from)

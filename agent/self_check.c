@@ -8,6 +8,7 @@
 
 #include "agent/collect_dns.h"
 #include "agent/collect_login_lines.h"
+#include "agent/collect_packages.h"
 #include "agent/connection_watch.h"
 #include "agent/enrol.h"
 #include "agent/file_watch.h"
@@ -95,6 +96,10 @@ static enum self_check_result look_logins(const struct agent_config *config, con
         reason_set(out, fine ? "there is no wtmp: those that sshd, dropbear and login log in %s" : "there is no wtmp, and %s cannot be read", log + strlen(root));
         return fine ? SELF_CHECK_OK : SELF_CHECK_FAILED;
     }
+    if (!good && !failed && login_journal_find(root, log)) {
+        reason_set(out, "there is no wtmp: those that sshd, dropbear and login log in the journal");
+        return SELF_CHECK_OK;
+    }
     reason_set(out, "%s; %s", good ? "successful ones by /var/log/wtmp" : "/var/log/wtmp is not there or cannot be read",
                failed ? "failed ones by /var/log/btmp" : "/var/log/btmp is not there or cannot be read");
     return good && failed ? SELF_CHECK_OK : good || failed ? SELF_CHECK_LIMITED : SELF_CHECK_FAILED;
@@ -168,14 +173,19 @@ static enum self_check_result look_files(const struct agent_config *config, cons
 static enum self_check_result look_packages(const struct agent_config *config, const char *root, struct reason *out)
 {
     static const char *const databases[] = {"/var/lib/dpkg/status", "/usr/lib/opkg/status", "/var/lib/opkg/status", "/lib/apk/db/installed"};
+    char path[FILE_PATH_SIZE];
 
     (void)config;
+    if (rpm_database_find(root, path)) {
+        reason_set(out, "by rpm, of %s", path);
+        return SELF_CHECK_OK;
+    }
     for (size_t i = 0; i < sizeof databases / sizeof *databases; i++)
         if (readable(root, databases[i])) {
             reason_set(out, "by %s", databases[i]);
             return SELF_CHECK_OK;
         }
-    reason_set(out, "none of the databases of dpkg, opkg and apk is there%s", readable(root, "/var/lib/rpm") ? "; that of rpm is, and is not read" : "");
+    reason_set(out, "none of the databases of dpkg, opkg, apk and rpm is there");
     return SELF_CHECK_FAILED;
 }
 

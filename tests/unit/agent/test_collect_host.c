@@ -152,6 +152,79 @@ START_TEST(packages_are_read_from_the_databases_that_are_text)
 }
 END_TEST
 
+/* A package as rpmbuild makes it, in a database as rpm keeps it. */
+START_TEST(packages_of_rpm_are_told_by_rpm)
+{
+    char command[1200];
+
+    open_with(&collector_packages);
+    root_write("/fact.spec", "Name: picket-fact\nEpoch: 2\nVersion: 1.2.3\nRelease: 4\nSummary: a fact\nLicense: MIT\nVendor: Nobody & Sons\nBuildArch: noarch\n%description\na fact\n%files\n");
+    (void)root_path("/var/lib/rpm/x");
+    snprintf(command, sizeof command,
+             "cd %s && rpmbuild --quiet --define \"_topdir $PWD/top\" --define \"_rpmdir $PWD\" --dbpath $PWD/none -bb fact.spec >log 2>&1"
+             " && rpm --dbpath $PWD/var/lib/rpm --initdb && rpm --dbpath $PWD/var/lib/rpm --justdb --nodeps -i noarch/*.rpm >>log 2>&1",
+             root);
+    ck_assert_int_eq(shell(command), 0);
+    (void)watch_round();
+    ck_assert_uint_eq(watch_count(), 1);
+    assert_text(watch_element(0), "Name", "picket-fact");
+    assert_text(watch_element(0), "Version", "2:1.2.3-4");
+    assert_text(watch_element(0), "Vendor", "Nobody & Sons");
+    assert_text(watch_element(0), "PackageManager", "rpm");
+}
+END_TEST
+
+START_TEST(connected_hardware_is_listed_from_sysfs)
+{
+    open_with(&collector_hardware);
+    (void)watch_round();
+    ck_assert_uint_eq(json_array_size(watch.seen), 0); /* no sysfs: nothing is known */
+    root_write("/sys/bus/usb/devices/1-1/idVendor", "046d\n");
+    root_write("/sys/bus/usb/devices/1-1/idProduct", "c31c\n");
+    root_write("/sys/bus/usb/devices/1-1/product", "USB Keyboard \n");
+    root_write("/sys/bus/usb/devices/1-1/manufacturer", "Logitech\n");
+    root_write("/sys/bus/usb/devices/1-1/bDeviceClass", "00\n");
+    root_write("/sys/bus/usb/devices/1-1/1-1:1.0/bInterfaceClass", "03\n");
+    root_write("/sys/bus/usb/devices/1-1:1.0/bInterfaceClass", "03\n");
+    root_write("/sys/bus/usb/devices/usb1/idVendor", "1d6b\n");
+    root_write("/sys/bus/usb/devices/usb1/idProduct", "0002\n");
+    root_write("/sys/bus/usb/devices/usb1/bDeviceClass", "09\n");
+    root_write("/sys/bus/pci/devices/0000:00:03.0/class", "0x020000\n");
+    root_write("/sys/bus/pci/devices/0000:00:03.0/vendor", "0x8086\n");
+    root_write("/sys/bus/pci/devices/0000:00:03.0/device", "0x100e\n");
+    root_link("/sys/bus/pci/devices/0000:00:03.0/driver", "../../../bus/pci/drivers/e1000");
+    root_write("/sys/class/net/eth0/address", "02:00:00:00:00:01\n");
+    root_write("/sys/class/net/eth0/device/x", "");
+    root_write("/sys/class/net/wlan0/wireless/x", "");
+    root_write("/sys/class/net/wlan0/device/x", "");
+    root_write("/sys/class/net/lo/address", "00:00:00:00:00:00\n");
+    root_write("/sys/block/mmcblk0/device/name", "SD16G\n");
+    root_write("/sys/block/mmcblk0/removable", "1\n");
+    root_write("/sys/block/mmcblk0/size", "31116288\n");
+    root_write("/sys/block/loop0/size", "0\n");
+    root_write("/sys/class/input/input3/name", "gpio-keys\n");
+    root_write("/sys/class/input/event3/dev", "13:67\n");
+    root_write("/sys/class/sound/card0/id", "bcm2835\n");
+    (void)watch_round();
+    ck_assert_uint_eq(watch_count(), 8);
+    assert_text(json_array_get(watch.seen, 0), "Name", "ConnectedHardware");
+    assert_text(json_array_get(watch.seen, 0), "Category", "Periodic");
+    const json_t *keyboard = watch_find("HardwareName", "USB Keyboard"), *hub = watch_find("HardwareName", "1d6b:0002"), *card = watch_find("HardwareName", "8086:100e");
+    assert_text(keyboard, "HardwareCategory", "USB");
+    assert_text(keyboard, "HardwareSubCategory", "Human Interface Device");
+    assert_text(json_object_get(keyboard, "ExtraDetails"), "Manufacturer", "Logitech");
+    assert_text(hub, "HardwareSubCategory", "Hub");
+    assert_text(card, "HardwareCategory", "Network");
+    assert_text(json_object_get(card, "ExtraDetails"), "Driver", "e1000");
+    assert_text(watch_find("HardwareName", "eth0"), "HardwareSubCategory", "Adapter");
+    assert_text(watch_find("HardwareName", "wlan0"), "HardwareSubCategory", "Wireless");
+    assert_text(watch_find("HardwareName", "SD16G"), "HardwareSubCategory", "Removable");
+    assert_text(json_object_get(watch_find("HardwareName", "SD16G"), "ExtraDetails"), "SizeInBytes", "15931539456");
+    assert_text(watch_find("HardwareName", "gpio-keys"), "HardwareCategory", "Input");
+    assert_text(watch_find("HardwareName", "bcm2835"), "HardwareCategory", "Multimedia");
+}
+END_TEST
+
 START_TEST(what_the_kernel_says_of_a_device_is_read)
 {
     static const char add[] = "add@/devices/usb1/1-1\0ACTION=add\0DEVPATH=/devices/usb1/1-1\0SUBSYSTEM=usb\0DEVTYPE=usb_device\0PRODUCT=46d/c31c/6402\0TYPE=0/0/0\0BUSNUM=001\0DEVNUM=004";
@@ -316,6 +389,8 @@ int main(void)
         a_folder_that_comes_is_watched_with_what_lies_in_it,
         so_it_is_where_the_kernel_does_not_say_who,
         packages_are_read_from_the_databases_that_are_text,
+        packages_of_rpm_are_told_by_rpm,
+        connected_hardware_is_listed_from_sysfs,
         what_the_kernel_says_of_a_device_is_read,
         rules_of_the_firewall_are_told_chain_by_chain_with_the_policy_at_the_end,
         rules_of_the_old_iptables_are_told_too,

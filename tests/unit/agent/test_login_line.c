@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "tests/support/check_main.h"
+#include "tests/unit/agent/own_network.h"
 #include "tests/unit/agent/watch.h"
 
 /* "program user address port word" of a line; "none". */
@@ -30,6 +31,11 @@ START_TEST(lines_of_dropbear_openssh_and_busybox_are_read)
         {"Jan  1 00:00:12 box auth.info login[55]: root login on 'pts/0'", "login root   Success 55"},
         {"Jan  1 00:00:12 box login[55]: invalid password for 'root' on 'pts/0' from '192.0.2.3'", "login root 192.0.2.3  Fail 55"},
         {"Jan  1 00:00:12 box login[55]: invalid password for 'UNKNOWN' on 'ttyS0'", "login UNKNOWN   Fail 55"},
+        {"1764369600.000000 h sshd-session[78]: Accepted password for grace from ::1 port 40000 ssh2", "sshd grace ::1 40000 Success 78"},
+        {"Nov 28 21:03:11 h login[5]: LOGIN ON tty1 BY ada", "login ada   Success 5"},
+        {"Nov 28 21:03:11 h login[5]: LOGIN ON pts/0 BY ada FROM 192.0.2.3", "login ada 192.0.2.3  Success 5"},
+        {"Nov 28 21:03:11 h login[5]: ROOT LOGIN ON tty1", "login root   Success 5"},
+        {"Nov 28 21:03:11 h login[5]: FAILED LOGIN 1 FROM tty1 FOR ada, Authentication failure", "login ada   Fail 5"},
     };
     static const char *const none[] = {"", "dropbear[9]", "Nov 28 dropbear[9]: Exit (root) from <192.0.2.7:1>", "Nov 28 sshd[1]: Connection closed by 192.0.2.7 port 1", "]: ", "x]: Failed password for root",
                                        "Nov 28 cron[1]: Failed password for root from 192.0.2.7 port 1", "Nov 28 login[1]: somebody said root login on 'tty1'"};
@@ -76,11 +82,63 @@ START_TEST(where_there_is_no_wtmp_the_log_is_read_each_line_once)
 }
 END_TEST
 
+/* A journal as systemd writes it, from entries in its export format. */
+static void journal_write(const char *name, const char *entries)
+{
+    char path[600], command[1500];
+
+    root_write("/entries", entries);
+    snprintf(path, sizeof path, "%s", root_path(name));
+    snprintf(command, sizeof command, "/lib/systemd/systemd-journal-remote -o %s %s/entries 2>/dev/null", path, root);
+    ck_assert_int_eq(shell(command), 0);
+}
+
+#define ENTRY(us, program, message) \
+    "__REALTIME_TIMESTAMP=" us "\n__MONOTONIC_TIMESTAMP=" us "\n_BOOT_ID=0123456789abcdef0123456789abcdef\n_HOSTNAME=h\nSYSLOG_PID=77\n_PID=77\nSYSLOG_IDENTIFIER=" program "\nMESSAGE=" message "\n\n"
+#define OLD ENTRY("1764369600000000", "sshd", "Failed password for root from 192.0.2.9 port 5022 ssh2")
+#define NEW ENTRY("1764369700250000", "sshd-session", "Accepted password for grace from ::1 port 40000 ssh2") ENTRY("1764369701000000", "cron", "Accepted password for none from ::1 port 1")
+#define NEWER ENTRY("1764369702000000", "dropbear", "Bad password attempt for 'root' from 192.0.2.7:50312")
+
+START_TEST(where_there_is_a_journal_alone_it_is_read_each_line_once)
+{
+    static char state[600];
+
+    watch_open(&collector_login_lines);
+    snprintf(state, sizeof state, "%s", root_path("/state"));
+    root_write("/state/x", "");
+    watch.scope.state_folder = state;
+    watch.fake.utc_ms = INT64_C(1764369650000);
+    journal_write("/var/log/journal/a.journal", OLD);
+    (void)watch_round();
+    ck_assert_uint_eq(watch_count(), 0); /* it begins with what comes from now on */
+    journal_write("/var/log/journal/b.journal", NEW);
+    (void)watch_round();
+    ck_assert_uint_eq(watch_count(), 1);
+    assert_text(watch_element(0), "UserName", "grace");
+    assert_text(watch_element(0), "RemoteAddress", "::1");
+    assert_text(watch_element(0), "Executable", "sshd");
+    assert_text(json_array_get(watch.seen, 0), "TimestampUTC", "2025-11-28T22:41:40.250Z");
+    (void)watch_round();
+    ck_assert_uint_eq(watch_count(), 0);
+    watch_restart(); /* the place is remembered */
+    journal_write("/var/log/journal/c.journal", NEWER);
+    (void)watch_round();
+    ck_assert_uint_eq(watch_count(), 1);
+    assert_text(watch_element(0), "Result", "Fail");
+    root_write("/var/log/wtmp", ""); /* which tells them from now on */
+    journal_write("/var/log/journal/d.journal", ENTRY("1764369703000000", "sshd", "Accepted password for ada from ::1 port 1"));
+    (void)watch_round();
+    ck_assert_uint_eq(watch_count(), 0);
+    watch_close();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         lines_of_dropbear_openssh_and_busybox_are_read,
         where_there_is_no_wtmp_the_log_is_read_each_line_once,
+        where_there_is_a_journal_alone_it_is_read_each_line_once,
     };
     return CHECK_MAIN("agent/login_line", tests);
 }
