@@ -4,7 +4,9 @@ SHELL    := /bin/bash
 
 SAN      ?=
 comma    := ,
-BUILD    := build/$(or $(subst $(comma),-,$(SAN)),plain)
+WITHOUT  ?=
+space    := $(subst ,, )
+BUILD    := build/$(or $(subst $(comma),-,$(SAN)),plain)$(if $(WITHOUT),-without-$(subst $(space),-,$(sort $(WITHOUT))))
 PREFIX   ?= /usr/local
 CC       ?= gcc
 WARN     := -Wall -Wextra -Werror -Wshadow -Wconversion -Wcast-qual -Wvla -Wformat=2 -Wmissing-prototypes
@@ -49,6 +51,7 @@ BENCHES   = $(patsubst bench/%.c,%,$(wildcard bench/bench_*.c))
 
 help: ## List the targets.
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@echo '  WITHOUT="files firewall" with build or static: an agent without these collectors, in its own folder.'
 	@echo '  SAN=address,undefined or SAN=thread in front of build, check, unit: a sanitizer build in its own folder.'
 
 deps: ## Install what is missing: Debian packages; for the tests Kafka's jars and device SDKs. Quiet when nothing is.
@@ -181,6 +184,19 @@ $(BUILD)/picket: $(PICKET_OBJECTS) $(call present,$(USES_server))
 $(BUILD)/picketd: $(BUILD)/programs/picketd.o $(call present,$(USES_server))
 	@echo "  LD $@"
 	@$(LINK) -o $@ $^ $(SERVER_LIBS)
+# Collectors that are left out, and what only they need with them.
+COLLECTORS := $(shell sed -n 's/^\#ifndef WITHOUT_//p' agent/collector_table.c | tr A-Z a-z)
+left_out    = $(foreach c,$(1),-DWITHOUT_$(shell echo $(c) | tr a-z A-Z))
+ifneq ($(filter-out $(COLLECTORS),$(WITHOUT)),)
+$(error WITHOUT: there is no collector $(filter-out $(COLLECTORS),$(WITHOUT)); there are $(COLLECTORS))
+endif
+$(BUILD)/agent/collector_table.o: FLAGS += $(call left_out,$(WITHOUT))
+$(BUILD)/least/agent/collector_table.o: agent/collector_table.c Makefile
+	@mkdir -p $(@D) && echo "  CC $< (heartbeat alone)"
+	@$(CC) $(FLAGS) $(call left_out,$(filter-out heartbeat,$(COLLECTORS))) -c -o $@ $<
+$(BUILD)/picket-agent-least: $(BUILD)/programs/picket_agent.o $(BUILD)/least/agent/collector_table.o $(call present,$(USES_agent))
+	@echo "  LD $@"
+	@$(LINK) -o $@ $^ $(AGENT_LIBS)
 $(BUILD)/picket-agent: $(BUILD)/programs/picket_agent.o $(call present,$(USES_agent))
 	@echo "  LD $@"
 	@$(LINK) -o $@ $^ $(AGENT_LIBS)
@@ -195,6 +211,7 @@ $(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
 $(BUILD)/tests/pipeline/%: $(BUILD)/tests/pipeline/%.o $(SUPPORT) $(call present,$(USES_server))
 	@echo "  LD $@"
 	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS) $(AGENT_LIBS)
+$(BUILD)/tests/pipeline/test_agent: | $(BUILD)/picket-agent-least
 $(BUILD)/bench/bench_kql: $(BUILD)/programs/kql_files.o
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(SUPPORT) $(call present,$(USES_server))
 	@echo "  LD $@"

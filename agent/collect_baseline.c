@@ -7,9 +7,9 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "agent/socket_table.h"
 #include "agent/collector.h"
 #include "agent/file.h"
+#include "agent/socket_table.h"
 
 #define LINE_BYTES 1024
 
@@ -298,5 +298,5 @@ static void collect(void *memory, struct collector_scope *scope)
 }
 
 const struct collector collector_baseline = {
-    "baseline", PICKET_BASELINE, COLLECT_SNAPSHOT, NULL, collect, NULL, NULL,
+    .name = "baseline", .subject = PICKET_BASELINE, .pace = COLLECT_SNAPSHOT, .collect = collect,
 };

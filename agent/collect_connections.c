@@ -1,11 +1,13 @@
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-#include "agent/collect_processes.h"
 #include "agent/collector.h"
 #include "agent/connection_watch.h"
+#include "agent/file.h"
+#include "agent/process_table.h"
 #include "agent/rest.h"
 
 /* A connection that was told. It stays known for one look after it was last there, since the word of its end comes later. */
@@ -264,6 +266,31 @@ static void collect(void *context, struct collector_scope *scope)
         rest_begin(&memory->rest);
 }
 
+static enum self_check_result check(const char *root, const struct picket_settings *settings, struct reason *out)
+{
+    struct reason why;
+
+    (void)settings;
+    if (!file_readable(root, "/proc/net/tcp")) {
+        reason_set(out, "/proc/net/tcp cannot be read: %s", strerror(errno));
+        return SELF_CHECK_FAILED;
+    }
+    struct connection_watch *watch = connection_watch_open(CHECK_BYTES, &why);
+    bool told = watch != NULL, tracks = told && connection_watch_tracks(watch);
+    connection_watch_close(watch);
+    if (geteuid() != 0 && !file_readable(root, "/proc/1/fd")) {
+        reason_set(out, "whose sockets of other users are is not known without root or CAP_SYS_PTRACE%s%s", told ? "" : "; connections are looked at in intervals: ", told ? "" : why.text);
+        return SELF_CHECK_LIMITED;
+    }
+    if (!told) {
+        reason_set(out, "connections are looked at in intervals, so that one which lives shorter is missed: %s", why.text);
+        return SELF_CHECK_LIMITED;
+    }
+    reason_set(out, "IPv4%s, with the program of each; those that live short are told by the kernel%s", file_readable(root, "/proc/net/tcp6") ? " and IPv6" : "; this kernel has no IPv6",
+               tracks ? "" : ", but for datagrams, since nothing is heard of connection tracking");
+    return SELF_CHECK_OK;
+}
+
 const struct collector collector_connections = {
-    "connections", PICKET_CONNECTIONS, COLLECT_CONNECTIONS, open_memory, collect, close_memory, memory_socket,
+    .name = "connections", .subject = PICKET_CONNECTIONS, .pace = COLLECT_CONNECTIONS, .open = open_memory, .collect = collect, .close = close_memory, .socket = memory_socket, .check = check,
 };

@@ -10,10 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/collect_dns.h"
-#include "agent/collect_processes.h"
 #include "agent/collector.h"
 #include "agent/dns_question.h"
+#include "agent/process_table.h"
 #include "agent/rest.h"
 
 #define PACKET_MAX 1600
@@ -88,8 +87,8 @@ static bool filter_set(int socket)
     return setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0;
 }
 
-/* It is bound to no protocol until the filter is there, so that nothing else gets in. */
-int dns_socket_open(size_t buffer_bytes, struct reason *why)
+/* It is bound to no protocol until the filter is there, so that nothing else gets in. -1 with the reason: it is not allowed. */
+static int packets_open(size_t buffer_bytes, struct reason *why)
 {
     const struct sockaddr_ll all = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
     const int size = buffer_bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)buffer_bytes;
@@ -113,7 +112,7 @@ static void socket_choose(struct memory *memory, struct collector_scope *scope)
     if (memory->tried || *scope->root || !scope->settings)
         return;
     memory->tried = true;
-    memory->packets = dns_socket_open(scope->settings->packet_buffer_bytes, &why);
+    memory->packets = packets_open(scope->settings->packet_buffer_bytes, &why);
     if (memory->packets < 0)
         scope_say(scope, SEVERITY_WARNING, "questions to DNS are not seen: %s", why.text);
 }
@@ -246,6 +245,21 @@ static void collect(void *context, struct collector_scope *scope)
         rest_begin(&memory->rest);
 }
 
+static enum self_check_result check(const char *root, const struct picket_settings *settings, struct reason *out)
+{
+    struct reason why;
+    int packets = packets_open(CHECK_BYTES, &why);
+
+    (void)settings, (void)root;
+    if (packets < 0) {
+        reason_set(out, "questions are not seen: %s", why.text);
+        return SELF_CHECK_LIMITED;
+    }
+    close(packets);
+    reason_set(out, "questions that leave by udp");
+    return SELF_CHECK_OK;
+}
+
 const struct collector collector_dns = {
-    "questions to DNS", PICKET_CONNECTIONS, COLLECT_CONNECTIONS, open_memory, collect, close_memory, memory_socket,
+    .name = "questions to DNS", .subject = PICKET_CONNECTIONS, .pace = COLLECT_CONNECTIONS, .open = open_memory, .collect = collect, .close = close_memory, .socket = memory_socket, .check = check,
 };

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/collect_processes.h"
 #include "agent/collector.h"
 #include "agent/file.h"
 #include "agent/file_watch.h"
+#include "agent/process_table.h"
 
 #define WATCHES_MAX 4096 /* folders */
 #define DEPTH_MAX 16
@@ -251,6 +251,27 @@ static void collect(void *context, struct collector_scope *scope)
     payload_close(&payload);
 }
 
+static enum self_check_result check(const char *root, const struct picket_settings *settings, struct reason *out)
+{
+    char path[FILE_PATH_SIZE], most[32] = "";
+    struct reason why, ignored;
+    struct file_watch *with_processes = file_watch_open(true, &why), *watch = file_watch_open(false, &ignored);
+    bool tells = with_processes != NULL, any = tells || watch;
+
+    (void)settings;
+    file_watch_close(with_processes);
+    file_watch_close(watch);
+    snprintf(path, sizeof path, "%s/proc/sys/fs/inotify/max_user_watches", root);
+    long count = file_read(path, most, sizeof most - 1);
+    if (tells)
+        reason_set(out, "by fanotify, with the process; on file systems that do not have it, by inotify");
+    else if (any)
+        reason_set(out, "by inotify, so that the process is not known (fanotify: %s); the kernel allows %.*s folders", why.text, count > 0 ? (int)strcspn(most, "\n") : 0, most);
+    else
+        reason_set(out, "neither fanotify nor inotify: %s", ignored.text);
+    return any ? SELF_CHECK_OK : SELF_CHECK_FAILED;
+}
+
 const struct collector collector_files = {
-    "files", PICKET_FILES, COLLECT_CONNECTIONS, open_memory, collect, close_memory, memory_socket,
+    .name = "files", .subject = PICKET_FILES, .pace = COLLECT_CONNECTIONS, .open = open_memory, .collect = collect, .close = close_memory, .socket = memory_socket, .check = check,
 };

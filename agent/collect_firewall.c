@@ -211,6 +211,20 @@ static void collect(void *memory, struct collector_scope *scope)
     free(firewall.answer);
 }
 
+static enum self_check_result check(const char *root, const struct picket_settings *settings, struct reason *out)
+{
+    struct reason why;
+    bool opens = netlink_allowed(NETLINK_NETFILTER, &why), old = file_readable(root, "/proc/net/ip_tables_names");
+
+    (void)settings;
+    if (!opens) {
+        reason_set(out, "the rules cannot be read without CAP_NET_ADMIN, or this kernel has no firewall: %s", why.text);
+        return SELF_CHECK_LIMITED;
+    }
+    reason_set(out, "nftables, and iptables-nft%s", old ? "; and the old iptables" : "");
+    return SELF_CHECK_OK;
+}
+
 const struct collector collector_firewall = {
-    "firewall", PICKET_FIREWALL, COLLECT_SNAPSHOT, NULL, collect, NULL, NULL,
+    .name = "firewall", .subject = PICKET_FIREWALL, .pace = COLLECT_SNAPSHOT, .collect = collect, .check = check,
 };

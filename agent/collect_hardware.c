@@ -220,5 +220,5 @@ static void collect(void *memory, struct collector_scope *scope)
 }
 
 const struct collector collector_hardware = {
-    "hardware", PICKET_PERIPHERALS, COLLECT_SNAPSHOT, NULL, collect, NULL, NULL,
+    .name = "hardware", .subject = PICKET_PERIPHERALS, .pace = COLLECT_SNAPSHOT, .collect = collect,
 };

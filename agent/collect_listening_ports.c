@@ -1,4 +1,9 @@
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "agent/collector.h"
+#include "agent/file.h"
 #include "agent/socket_table.h"
 
 static void report(struct payload *payload, const struct socket_row *row, int64_t pid)
@@ -39,6 +44,21 @@ static void collect(void *memory, struct collector_scope *scope)
     socket_rows_done(&rows);
 }
 
+static enum self_check_result check(const char *root, const struct picket_settings *settings, struct reason *out)
+{
+    (void)settings;
+    if (!file_readable(root, "/proc/net/tcp")) {
+        reason_set(out, "/proc/net/tcp cannot be read: %s", strerror(errno));
+        return SELF_CHECK_FAILED;
+    }
+    if (geteuid() != 0 && !file_readable(root, "/proc/1/fd")) {
+        reason_set(out, "whose sockets of other users are is not known without root or CAP_SYS_PTRACE");
+        return SELF_CHECK_LIMITED;
+    }
+    reason_set(out, "IPv4%s, with the program of each", file_readable(root, "/proc/net/tcp6") ? " and IPv6" : "; this kernel has no IPv6");
+    return SELF_CHECK_OK;
+}
+
 const struct collector collector_listening_ports = {
-    "listening ports", PICKET_LISTENING_PORTS, COLLECT_SNAPSHOT, NULL, collect, NULL, NULL,
+    .name = "listening ports", .subject = PICKET_LISTENING_PORTS, .pace = COLLECT_SNAPSHOT, .collect = collect, .check = check,
 };

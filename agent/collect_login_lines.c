@@ -245,5 +245,5 @@ static void collect(void *context, struct collector_scope *scope)
 }
 
 const struct collector collector_login_lines = {
-    "login lines", PICKET_LOGINS, COLLECT_LOGINS, open_memory, collect, free, NULL,
+    .name = "login lines", .subject = PICKET_LOGINS, .pace = COLLECT_LOGINS, .open = open_memory, .collect = collect, .close = free,
 };

@@ -9,9 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/collect_processes.h"
+#include "agent/collect_login_lines.h"
 #include "agent/collector.h"
 #include "agent/file.h"
+#include "agent/process_table.h"
 #include "agent/stamp.h"
 
 #define STATE_NAME "logins"
@@ -50,9 +51,10 @@ static void read_log(struct memory *memory, struct collector_scope *scope, enum 
 static void read_records(const char *path, struct place *place, bool failed, int64_t since_ms,
                          struct payload *payload);
 static void report(struct payload *payload, const struct login *login, bool failed, bool snapshot);
+static enum self_check_result check(const char *root, const struct picket_settings *settings, struct reason *out);
 
 const struct collector collector_logins = {
-    "logins", PICKET_LOGINS, COLLECT_LOGINS, open_memory, collect, free, NULL,
+    .name = "logins", .subject = PICKET_LOGINS, .pace = COLLECT_LOGINS, .open = open_memory, .collect = collect, .close = free, .check = check,
 };
 
 bool login_read(const struct utmp *record, bool failed, struct login *out)
@@ -235,4 +237,24 @@ static void report(struct payload *payload, const struct login *login, bool fail
         picket_json_close_object(writer);
     }
     payload_end(payload);
+}
+
+static enum self_check_result check(const char *root, const struct picket_settings *settings, struct reason *out)
+{
+    bool good = file_readable(root, "/var/log/wtmp"), failed = file_readable(root, "/var/log/btmp");
+    char log[FILE_PATH_SIZE];
+
+    (void)settings;
+    if (login_log_find(root, log)) {
+        bool fine = access(log, R_OK) == 0;
+        reason_set(out, fine ? "there is no wtmp: those that sshd, dropbear and login log in %s" : "there is no wtmp, and %s cannot be read", log + strlen(root));
+        return fine ? SELF_CHECK_OK : SELF_CHECK_FAILED;
+    }
+    if (!good && !failed && login_journal_find(root, log)) {
+        reason_set(out, "there is no wtmp: those that sshd, dropbear and login log in the journal");
+        return SELF_CHECK_OK;
+    }
+    reason_set(out, "%s; %s", good ? "successful ones by /var/log/wtmp" : "/var/log/wtmp is not there or cannot be read",
+               failed ? "failed ones by /var/log/btmp" : "/var/log/btmp is not there or cannot be read");
+    return good && failed ? SELF_CHECK_OK : good || failed ? SELF_CHECK_LIMITED : SELF_CHECK_FAILED;
 }

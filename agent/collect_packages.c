@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/collect_packages.h"
 #include "agent/collector.h"
+#include "agent/file.h"
 #include "agent/program_lines.h"
 
 #define LINE_MAX_BYTES 4096
@@ -79,7 +79,8 @@ static void read_database(const struct database *database, FILE *file, struct pa
 #define RPM "/usr/bin/rpm"
 static const char *const rpm_folders[] = {"/usr/lib/sysimage/rpm", "/var/lib/rpm"};
 
-bool rpm_database_find(const char *root, char path[FILE_PATH_SIZE])
+/* The folder of rpm's database below `root`. False: there is none, or no rpm to read it. */
+static bool rpm_database_find(const char *root, char path[FILE_PATH_SIZE])
 {
     for (size_t i = 0; i < sizeof rpm_folders / sizeof *rpm_folders; i++) {
         snprintf(path, FILE_PATH_SIZE, "%s%s", root, rpm_folders[i]);
@@ -140,6 +141,24 @@ static void collect(void *memory, struct collector_scope *scope)
         payload_close(&payload);
 }
 
+static enum self_check_result check(const char *root, const struct picket_settings *settings, struct reason *out)
+{
+    char path[FILE_PATH_SIZE];
+
+    (void)settings;
+    if (rpm_database_find(root, path)) {
+        reason_set(out, "by rpm, of %s", path);
+        return SELF_CHECK_OK;
+    }
+    for (size_t i = 0; i < sizeof databases / sizeof *databases; i++)
+        if (file_readable(root, databases[i].path)) {
+            reason_set(out, "by %s", databases[i].path);
+            return SELF_CHECK_OK;
+        }
+    reason_set(out, "none of the databases of dpkg, opkg, apk and rpm is there");
+    return SELF_CHECK_FAILED;
+}
+
 const struct collector collector_packages = {
-    "packages", PICKET_PACKAGES, COLLECT_SNAPSHOT, NULL, collect, NULL, NULL,
+    .name = "packages", .subject = PICKET_PACKAGES, .pace = COLLECT_SNAPSHOT, .collect = collect, .check = check,
 };

@@ -258,6 +258,16 @@ static void collect(void *context, struct collector_scope *scope)
         links_take(memory, scope);
 }
 
+static enum self_check_result check(const char *root, const struct picket_settings *settings, struct reason *out)
+{
+    struct reason usb_why, links_why;
+    bool usb = netlink_allowed(NETLINK_KOBJECT_UEVENT, &usb_why), links = netlink_allowed(NETLINK_ROUTE, &links_why);
+
+    (void)settings, (void)root;
+    reason_set(out, "USB: %s; links: %s", usb ? "told by the kernel" : usb_why.text, links ? "told by the kernel" : links_why.text);
+    return usb && links ? SELF_CHECK_OK : usb || links ? SELF_CHECK_LIMITED : SELF_CHECK_FAILED;
+}
+
 const struct collector collector_peripherals = {
-    "peripherals", PICKET_PERIPHERALS, COLLECT_CONNECTIONS, open_memory, collect, close_memory, memory_socket,
+    .name = "peripherals", .subject = PICKET_PERIPHERALS, .pace = COLLECT_CONNECTIONS, .open = open_memory, .collect = collect, .close = close_memory, .socket = memory_socket, .check = check,
 };

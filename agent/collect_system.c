@@ -19,7 +19,7 @@ static void write_memory(struct collector_scope *scope, struct picket_json_write
 static const char *find_line(const char *text, size_t count, const char *name, char separator, size_t *length);
 
 const struct collector collector_system = {
-    "system information", PICKET_SYSTEM, COLLECT_SNAPSHOT, NULL, collect, NULL, NULL,
+    .name = "system information", .subject = PICKET_SYSTEM, .pace = COLLECT_SNAPSHOT, .collect = collect,
 };
 
 bool os_release_read(const char *text, size_t count, const char *name, char out[SYSTEM_TEXT_SIZE])

@@ -27,9 +27,10 @@ static size_t split(struct field line, struct field *out, size_t fields);
 static bool group_read(struct field line, struct group *out);
 static bool is_member(struct field members, const char *user);
 static void join(char *list, struct field item);
+static enum self_check_result check(const char *root, const struct picket_settings *settings, struct reason *out);
 
 const struct collector collector_users = {
-    "local users", PICKET_USERS, COLLECT_SNAPSHOT, NULL, collect, NULL, NULL,
+    .name = "local users", .subject = PICKET_USERS, .pace = COLLECT_SNAPSHOT, .collect = collect, .check = check,
 };
 
 bool user_read(const char *line, size_t count, struct user *out)
@@ -183,4 +184,13 @@ static void join(char *list, struct field item)
     item.count = item.count < room ? item.count : room;
     memcpy(list + used, item.text, item.count);
     list[used + item.count] = '\0';
+}
+
+static enum self_check_result check(const char *root, const struct picket_settings *settings, struct reason *out)
+{
+    bool there = file_readable(root, "/etc/passwd");
+
+    (void)settings;
+    reason_set(out, there ? "by /etc/passwd and /etc/group; users of a directory service are not looked for" : "/etc/passwd cannot be read");
+    return there ? SELF_CHECK_OK : SELF_CHECK_FAILED;
 }

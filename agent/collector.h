@@ -5,11 +5,12 @@
 #include <stdarg.h>
 
 #include "agent/aggregate.h"
+#include "agent/reason.h"
 #include "agent/settings.h"
 #include "wire/json_writer.h"
 
 /* What a collector is: it looks at one subject of the host now and then, and observes events. One file and one row in
- * collectors.c each. They are for Linux and may use the heap, unlike the core they report to. */
+ * collector_table.c each. They are for Linux and may use the heap, unlike the core they report to. */
 #define COLLECTOR_TEXT_SIZE 98304 /* one payload: the longest element, and before it what makes sharing an event worth it */
 
 struct collector_scope {
@@ -25,6 +26,10 @@ struct collector_scope {
 
 enum collector_pace { COLLECT_PROCESSES, COLLECT_CONNECTIONS, COLLECT_LOGINS, COLLECT_SNAPSHOT }; /* whose interval it has */
 
+/* Whether a collector can see here what it looks for. */
+enum self_check_result { SELF_CHECK_OK, SELF_CHECK_LIMITED, SELF_CHECK_FAILED };
+#define CHECK_BYTES 65536 /* of sockets that are opened to try */
+
 struct collector {
     const char *name;
     enum picket_subject subject;
@@ -33,11 +38,17 @@ struct collector {
     void (*collect)(void *memory, struct collector_scope *scope);
     void (*close)(void *take_memory);
     int (*socket)(const void *memory); /* readable when it has something before its time; -1: none. May be NULL */
+    /* How that is on this host, in a sentence, also when all is well. NULL: nothing can stand in its way. */
+    enum self_check_result (*check)(const char *root, const struct picket_settings *settings, struct reason *out);
 };
 
 extern const struct collector collector_processes, collector_listening_ports, collector_connections, collector_dns, collector_hardware, collector_logins,
     collector_login_lines, collector_users, collector_system, collector_peripherals, collector_files, collector_packages,
     collector_firewall, collector_baseline, collector_heartbeat, collector_statistics;
+/* Those of this build, in the order in which they run; NULL ends them. */
+extern const struct collector *const collector_table[];
+extern const size_t collector_count;
+#define COLLECTORS_MAX 32
 
 /* A line of the agent's own log: on stderr, and as a Diagnostic event unless those are off. Longer ones are cut at 512 bytes. */
 enum severity { SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_INFORMATION };
@@ -63,6 +74,8 @@ void collectors_say(struct collectors *collectors, enum severity severity, const
 #define COLLECTOR_NAMES_SIZE 512
 void collectors_names(char out[COLLECTOR_NAMES_SIZE]);
 void collectors_close(struct collectors *take_collectors); /* tells what was counted; NULL is fine */
+
+#define COLLECTOR_KEY_MAX 8192 /* of what is counted: longer ones are told each */
 
 /* A payload under way: elements go into one event until it is full, then into another. */
 struct payload {

@@ -109,3 +109,10 @@ bool file_folder_make(const char *path)
     }
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
+
+bool file_readable(const char *root, const char *path)
+{
+    char whole[FILE_PATH_SIZE];
+
+    return snprintf(whole, sizeof whole, "%s%s", root, path) < (int)sizeof whole && access(whole, R_OK) == 0;
+}

@@ -15,6 +15,9 @@
  * errno. */
 long file_read(const char *path, char *out, size_t size);
 
+/* Whether the file of that path below `root` can be read. */
+bool file_readable(const char *root, const char *path);
+
 /* Makes the folder, for its owner only, and those above it; one that is there is fine. False with errno. */
 bool file_folder_make(const char *path);
 

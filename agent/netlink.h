@@ -11,6 +11,8 @@
 
 /* A socket that hears of these groups (numbers, from 1) and never waits. -1 with the reason: it is not allowed here, or not there. */
 int netlink_listen(int protocol, const unsigned *groups, size_t count, struct reason *why);
+/* Whether the kernel lets us hear of the first group. */
+bool netlink_allowed(int protocol, struct reason *why);
 
 /* Attributes, one behind the other. False: there are no more, or the next one is cut. */
 struct attribute {

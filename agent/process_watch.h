@@ -1,7 +1,7 @@
 #ifndef PICKET_AGENT_PROCESS_WATCH_H
 #define PICKET_AGENT_PROCESS_WATCH_H
 
-#include "agent/collect_processes.h"
+#include "agent/process_table.h"
 #include "agent/reason.h"
 
 /* Processes the moment they begin, as the kernel tells them (the process connector of netlink; needs CAP_NET_ADMIN). A thread of

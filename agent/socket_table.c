@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/collect_processes.h"
 #include "agent/file.h"
+#include "agent/process_table.h"
 #include "agent/stamp.h"
 
 #define STATE_ESTABLISHED 1

@@ -3,7 +3,7 @@
 #   packaging/agent.sh static   x86-64, one file by musl that needs nothing
 #   packaging/agent.sh armhf    32-bit ARM, glibc
 #   packaging/agent.sh arm64    64-bit ARM, glibc
-# into build/<target>/picket-agent, stripped; then starts it once, under qemu-user where it is another processor's. Installs the
+# into build/<target>/picket-agent, without the collectors that WITHOUT names, stripped; then starts it once, under qemu-user where it is another processor's. Installs the
 # compilers that are missing; needs root or sudo for that.
 set -eu
 cd "$(dirname "$0")/.."
@@ -44,11 +44,16 @@ if [ ! -e "$build/mbedtls/library/libmbedcrypto.a" ]; then
     make -s -C "$build/mbedtls/library" CC="$compiler" AR="$archiver" CFLAGS="-Os -ffunction-sections -fdata-sections" static >/dev/null
 fi
 
+left_out=""
+for collector in ${WITHOUT:-}; do
+    grep -q "^#ifndef WITHOUT_${collector^^}\$" agent/collector_table.c || { echo "WITHOUT: there is no collector $collector" >&2; exit 64; }
+    left_out="$left_out -DWITHOUT_${collector^^}"
+done
 objects=""
 for file in agent/*.c wire/*.c programs/picket_agent.c; do
     object=$build/${file//\//_}.o
     # shellcheck disable=SC2086
-    $compiler -std=gnu11 -D_GNU_SOURCE -Os -DNDEBUG -ffunction-sections -fdata-sections -I. -I"$build/mbedtls/include" ${flags/-static/} -c -o "$object" "$file"
+    $compiler -std=gnu11 -D_GNU_SOURCE -Os -DNDEBUG -ffunction-sections -fdata-sections -I. -I"$build/mbedtls/include" ${flags/-static/} $left_out -c -o "$object" "$file"
     objects="$objects $object"
 done
 # shellcheck disable=SC2086

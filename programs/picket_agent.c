@@ -83,12 +83,11 @@ static enum exit_code check(const struct agent_config *config)
 {
     static const char *const words[] = {"ok", "limited", "no"};
     enum exit_code code = EXIT_DONE;
+    struct self_check look;
 
-    for (size_t i = 0; i < self_check_count; i++) {
-        struct reason how = {""};
-        enum self_check_result result = self_checks[i].look(config, "", &how);
-        printf("%-12s %-8s %s\n", self_checks[i].subject, words[result], how.text);
-        code = result == SELF_CHECK_OK ? code : EXIT_FINDINGS;
+    for (size_t i = 0; self_check_next(i, config, "", &look); i++) {
+        printf("%-17s %-8s %s\n", look.subject, words[look.result], look.how.text);
+        code = look.result == SELF_CHECK_OK ? code : EXIT_FINDINGS;
     }
     return code;
 }

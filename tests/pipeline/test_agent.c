@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -200,9 +201,30 @@ END_TEST
 START_TEST(what_works_here_is_said_with_the_reason)
 {
     ck_assert_int_eq(run("--check", NULL), 1);
-    ck_assert_msg(says("\nserver       no       localhost cannot be reached"), "%s", output.bytes);
-    ck_assert(says("processes    ok ") || says("processes    limited "));
-    ck_assert(says(geteuid() == 0 ? "files        ok       by fanotify" : "files        ok       by inotify"));
+    ck_assert_msg(says("\nserver            no       localhost cannot be reached"), "%s", output.bytes);
+    ck_assert(says("processes         ok ") || says("processes         limited "));
+    ck_assert(says(geteuid() == 0 ? "files             ok       by fanotify" : "files             ok       by inotify"));
+}
+END_TEST
+
+/* `make WITHOUT=…` of all collectors but the heartbeat. */
+START_TEST(collectors_that_were_left_out_of_the_build_are_not_there)
+{
+    const char *const once[] = {"--config", config, "--once", "--dry-run", NULL}, *const checked[] = {"--config", config, "--check", NULL};
+    struct stat whole, least;
+    char path[512];
+
+    ck_assert_int_eq(program_run("picket-agent-least", checked, NULL, &output), 1);
+    ck_assert_msg(!says("processes ") && !says("files ") && says("spool ") && says("server "), "%s", output.bytes);
+    buf_clear(&output);
+    ck_assert_int_eq(program_run("picket-agent-least", once, NULL, &output), 0);
+    ck_assert(says("\"Name\":\"Heartbeat\""));
+    ck_assert(!says("\"Name\":\"ProcessCreate\"") && !says("\"Name\":\"OSBaseline\"") && !says("\"Name\":\"SystemInformation\""));
+    snprintf(path, sizeof path, "%s/picket-agent", program_build_path());
+    ck_assert_int_eq(stat(path, &whole), 0);
+    snprintf(path, sizeof path, "%s/picket-agent-least", program_build_path());
+    ck_assert_int_eq(stat(path, &least), 0);
+    ck_assert_msg(least.st_size < whole.st_size * 3 / 4, "%ld of %ld", (long)least.st_size, (long)whole.st_size);
 }
 END_TEST
 
@@ -267,6 +289,7 @@ int main(void)
         a_dry_run_prints_what_this_host_does_hostile_names_included,
         thousands_of_short_processes_are_a_few_events_with_an_exact_count,
         what_works_here_is_said_with_the_reason,
+        collectors_that_were_left_out_of_the_build_are_not_there,
         a_server_that_is_away_is_told_and_what_was_seen_is_kept,
         a_signal_ends_it_and_what_is_queued_is_kept,
         only_one_watches_with_a_spool,

@@ -1,5 +1,5 @@
-#ifndef PICKET_AGENT_COLLECT_PROCESSES_H
-#define PICKET_AGENT_COLLECT_PROCESSES_H
+#ifndef PICKET_AGENT_PROCESS_TABLE_H
+#define PICKET_AGENT_PROCESS_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
