@@ -39,15 +39,20 @@ long file_read(const char *path, char *out, size_t size)
 bool file_write(const char *folder, const char *name, const struct iovec *parts, int count, struct reason *why)
 {
     char path[FILE_PATH_SIZE], beside[FILE_PATH_SIZE + sizeof FILE_UNFINISHED];
+    int error;
 
     if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
         return reason_set(why, "%s/%s is too long for a path", folder, name);
     snprintf(beside, sizeof beside, "%s%s", path, FILE_UNFINISHED);
     int file = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (file < 0)
-        return reason_set(why, "%s cannot be written: %s", beside, strerror(errno));
+    if (file < 0) {
+        error = errno;
+        (void)reason_set(why, "%s cannot be written: %s", beside, strerror(error));
+        errno = error;
+        return false;
+    }
     bool written = write_parts(file, parts, count) && fsync(file) == 0;
-    int error = errno;
+    error = errno;
     close(file);
     if (written && (rename(beside, path) != 0 || !sync_folder(folder))) {
         written = false;
@@ -55,7 +60,9 @@ bool file_write(const char *folder, const char *name, const struct iovec *parts,
     }
     if (!written) {
         unlink(beside);
-        return reason_set(why, "%s cannot be written: %s", path, strerror(error));
+        (void)reason_set(why, "%s cannot be written: %s", path, strerror(error));
+        errno = error;
+        return false;
     }
     return true;
 }

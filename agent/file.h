@@ -22,7 +22,7 @@ bool file_readable(const char *root, const char *path);
 bool file_folder_make(const char *path);
 
 /* Joins `parts` into `folder`/`name`, readable by the owner only, so that after a power cut the file is there whole or
- * as it was before: written beside, synced, renamed, and the folder synced. */
+ * as it was before: written beside, synced, renamed, and the folder synced. False with the reason, and errno. */
 bool file_write(const char *folder, const char *name, const struct iovec *parts, int count, struct reason *why);
 
 #endif

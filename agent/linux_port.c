@@ -7,6 +7,7 @@
 
 #include "agent/https_send.h"
 #include "agent/spool.h"
+#include "agent/state_file.h"
 
 #define STATE_NAME_SIZE 32
 #define KEYS_NAME "keys"
@@ -262,34 +263,31 @@ static void forget_nothing(void *context)
     (void)context;
 }
 
-/* "numbering.json", "numbering-1.json" … */
+/* "numbering", "numbering-1" … */
 static void state_name(unsigned stream, char out[STATE_NAME_SIZE])
 {
     if (stream)
-        snprintf(out, STATE_NAME_SIZE, "numbering-%u.json", stream);
+        snprintf(out, STATE_NAME_SIZE, "numbering-%u", stream);
     else
-        snprintf(out, STATE_NAME_SIZE, "numbering.json");
+        snprintf(out, STATE_NAME_SIZE, "numbering");
 }
 
 static bool save_state(void *context, unsigned stream, const char *state, size_t count)
 {
     struct linux_port *port = context;
-    const struct iovec part = {(void *)(uintptr_t)state, count};
     char name[STATE_NAME_SIZE];
 
     state_name(stream, name);
-    return file_write(port->config->spool_folder, name, &part, 1, &port->trouble);
+    return state_file_write(port->config->spool_folder, name, state, count, &port->trouble);
 }
 
 static size_t load_state(void *context, unsigned stream, char *state, size_t size)
 {
     const struct linux_port *port = context;
-    char path[FILE_PATH_SIZE + STATE_NAME_SIZE], name[STATE_NAME_SIZE];
+    char name[STATE_NAME_SIZE];
 
     state_name(stream, name);
-    snprintf(path, sizeof path, "%s/%s", port->config->spool_folder, name);
-    long count = file_read(path, state, size);
-    return count < 0 ? 0 : (size_t)count;
+    return state_file_read(port->config->spool_folder, name, state, size);
 }
 
 static enum picket_keep_status keep_message(void *context, const struct picket_message *message)

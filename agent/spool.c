@@ -30,6 +30,7 @@ struct spool {
     char folder[FILE_PATH_SIZE];
     int lock;
     uint64_t bytes_max, bytes;
+    uint64_t disk_max; /* what has room while the disk is full; UINT64_MAX: it is not */
     uint64_t next_order;
     struct entry *entries; /* oldest first, from `first` */
     size_t first, end, room;
@@ -55,6 +56,7 @@ struct spool *spool_open(const char *folder, uint64_t bytes_max, struct reason *
         abort();
     spool->lock = -1;
     spool->bytes_max = bytes_max;
+    spool->disk_max = UINT64_MAX;
     spool->next_order = 1;
     if (strlen(folder) >= sizeof spool->folder - NAME_SIZE) {
         reason_set(why, "the path of the spool folder is too long");
@@ -96,8 +98,9 @@ enum picket_keep_status spool_keep(struct spool *spool, const struct picket_mess
         reason_set(why, "a message of %zu bytes never fits into spool_bytes", message->body_count);
         return PICKET_KEEP_FAILED;
     }
-    if (spool->bytes + bytes > spool->bytes_max || spool_count(spool) >= SPOOL_COUNT_MAX) {
-        reason_set(why, "the spool is full");
+    bool disk_full = spool_count(spool) && spool->bytes + bytes > spool->disk_max;
+    if (disk_full || spool->bytes + bytes > spool->bytes_max || spool_count(spool) >= SPOOL_COUNT_MAX) {
+        reason_set(why, disk_full ? "the disk is full" : "the spool is full");
         return PICKET_KEEP_FULL;
     }
     memcpy(entry.id, message->id, sizeof entry.id);
@@ -105,8 +108,13 @@ enum picket_keep_status spool_keep(struct spool *spool, const struct picket_mess
     print_head(message, head);
     print_name(&entry, name);
     const struct iovec parts[] = {{head, HEAD_SIZE}, {(void *)(uintptr_t)message->body, message->body_count}};
-    if (!file_write(spool->folder, name, parts, 2, why))
-        return PICKET_KEEP_FAILED;
+    if (!file_write(spool->folder, name, parts, 2, why)) {
+        /* As many bytes may go as would have room then, and no more: when that does not help, something else fills the disk. */
+        bool again = spool->disk_max == UINT64_MAX && (errno == ENOSPC || errno == EDQUOT) && spool_count(spool) > 0;
+        spool->disk_max = again ? spool->bytes : UINT64_MAX;
+        return again ? PICKET_KEEP_FULL : PICKET_KEEP_FAILED;
+    }
+    spool->disk_max = UINT64_MAX;
     add_entry(spool, &entry);
     return PICKET_KEEP_DONE;
 }

@@ -19,7 +19,7 @@ void spool_close(struct spool *take_spool); /* NULL is fine */
 /* Another limit from now on: it is FULL until as many have gone. */
 void spool_limit(struct spool *spool, uint64_t bytes_max);
 
-/* FULL: it fits only when older messages go. FAILED: it never fits, or the disk fails. On disk when it says DONE. */
+/* FULL: it fits only when older messages go, into the spool or onto the disk. FAILED: it never fits, or the disk fails. On disk when it says DONE. */
 enum picket_keep_status spool_keep(struct spool *spool, const struct picket_message *message, struct reason *why);
 /* As the port's `oldest`, `newest` and `forget`. A file that cannot be read, or is not as it was written, is DAMAGED. */
 enum picket_kept_status spool_oldest(struct spool *spool, char *buffer, size_t size, struct picket_message *out);

@@ -264,7 +264,7 @@ START_TEST(a_fleet_enrols_with_the_key_of_its_group)
     buf_clear(&said);
     (void)program_run("picket-agent", (const char *const[]){"--config", config, "--check", NULL}, NULL, &said);
     buf_append(&said, "", 1);
-    ck_assert_msg(strstr(said.bytes, "\nserver       ok       localhost:"), "%s", said.bytes);
+    ck_assert_msg(strstr(said.bytes, "\nserver            ok       localhost:"), "%s", said.bytes);
     ck_assert_int_eq(program_stop(agent), 0);
     program_close(agent);
     /* It knows from then on, without the service. */

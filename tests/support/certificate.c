@@ -39,7 +39,7 @@ void certificate_make(struct certificate *out)
     gnutls_x509_crt_set_version(certificate, 3);
     gnutls_x509_crt_set_serial(certificate, "\1", 1);
     gnutls_x509_crt_set_activation_time(certificate, time(NULL) - 60);
-    gnutls_x509_crt_set_expiration_time(certificate, time(NULL) + 3600);
+    gnutls_x509_crt_set_expiration_time(certificate, time(NULL) + 2 * 86400);
     gnutls_x509_crt_set_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, "localhost", 9);
     gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_DNSNAME, "localhost", 9, GNUTLS_FSAN_SET);
     gnutls_x509_crt_set_key(certificate, key);

@@ -3,6 +3,7 @@
 #include <dirent.h>
 
 #include "tests/support/check_main.h"
+#include "tests/unit/agent/own_network.h"
 #include "tests/unit/agent/root_folder.h"
 
 #define EPOCH "d61da809-9e6f-40ef-ba7a-e7a296f832a8"
@@ -273,6 +274,45 @@ START_TEST(a_message_that_never_fits_fails_instead_of_emptying_the_spool)
 }
 END_TEST
 
+START_TEST(on_a_full_disk_the_oldest_make_room_as_far_as_the_newest_needs_it)
+{
+    char body[20001], command[600];
+
+    memset(body, 'x', sizeof body - 1);
+    body[sizeof body - 1] = '\0';
+    spool_close(spool);
+    spool = NULL;
+    snprintf(command, sizeof command, "mount -t tmpfs -o size=96k none %s", root);
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 || shell("mount --make-rprivate /") != 0 || shell(command) != 0) {
+        fprintf(stderr, "skipped: there is no right to mount\n");
+        return;
+    }
+    open_spool(10 * BYTES_MAX);
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_int_eq(keep(1 + 3 * i, body), PICKET_KEEP_DONE);
+    ck_assert_int_eq(keep(13, body), PICKET_KEEP_FULL);
+    ck_assert_int_eq(keep(13, body), PICKET_KEEP_FULL);
+    spool_forget(spool);
+    ck_assert_int_eq(keep(13, body), PICKET_KEEP_DONE);
+    assert_oldest(4, body);
+    /* Somebody else fills the disk meanwhile: one message goes for one, and the others stay. */
+    ck_assert_int_eq(keep(16, body), PICKET_KEEP_FULL);
+    spool_forget(spool);
+    snprintf(command, sizeof command, "cat /dev/zero >%s/filler 2>/dev/null", root);
+    ck_assert_int_ne(shell(command), 0);
+    ck_assert_int_eq(keep(16, body), PICKET_KEEP_FAILED);
+    ck_assert_ptr_nonnull(strstr(why.text, "No space left"));
+    ck_assert_uint_eq(spool_count(spool), 3);
+    snprintf(command, sizeof command, "rm %s/filler", root);
+    ck_assert_int_eq(shell(command), 0);
+    ck_assert_int_eq(keep(16, body), PICKET_KEEP_DONE);
+    spool_close(spool);
+    spool = NULL;
+    snprintf(command, sizeof command, "umount %s", root);
+    ck_assert_int_eq(shell(command), 0);
+}
+END_TEST
+
 START_TEST(hundreds_of_messages_keep_their_order)
 {
     unsigned oldest = 1, next = 1;
@@ -351,6 +391,7 @@ int main(void)
         another_limit_holds_at_once,
         a_smaller_limit_after_a_restart_makes_the_old_ones_go,
         a_message_that_never_fits_fails_instead_of_emptying_the_spool,
+        on_a_full_disk_the_oldest_make_room_as_far_as_the_newest_needs_it,
         hundreds_of_messages_keep_their_order,
         one_process_has_the_folder,
         the_folder_is_made_with_those_above_it,
