@@ -125,6 +125,8 @@ uint32_t picket_agent_tick(struct picket_agent *agent)
     int64_t now = port->monotonic_ms(port->context);
 
     save_numbering(agent);
+    while (port->expired && port->expired(port->context) && evict_oldest(agent, "too-old"))
+        ;
     for (unsigned i = 0; i < PICKET_PRIORITIES; i++) {
         if (queue_due(agent, &agent->lanes[i], now) && (now < agent->retry_at_ms || anything_kept(agent)))
             keep_queue(agent, &agent->lanes[i]);

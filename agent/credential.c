@@ -62,10 +62,11 @@ bool credential_rotate(struct credential *credential, const char *base64, size_t
     return true;
 }
 
-void credential_swap(struct credential *credential)
+void credential_refused(struct credential *credential)
 {
     struct credential before = *credential;
 
+    credential->refused++;
     if (!credential->other_key_count)
         return;
     memcpy(credential->key, before.other_key, sizeof before.key);

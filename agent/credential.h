@@ -24,6 +24,7 @@ struct credential {
     uint8_t other_key[PICKET_KEY_MAX]; /* the one before a rotation, until the new one has held */
     size_t other_key_count;            /* 0: there is none */
     bool by_certificate; /* the TLS connection says who it is, and there is no key */
+    unsigned refused;    /* how often in a row the server did not know it */
 };
 
 /* "HostName=H[:port];DeviceId=D[;ModuleId=M];SharedAccessKey=K", or with x509=true for the key. The reason never shows the key. */
@@ -41,8 +42,8 @@ bool credential_derive(const char *group_key, const char *registration_id, crede
 
 /* Another key from now on; the one that held until now is the other one. False: it is not Base64 of a key. */
 bool credential_rotate(struct credential *credential, const char *base64, size_t count);
-/* The server did not know the key: the other one is tried next. Nothing is done where there is none. */
-void credential_swap(struct credential *credential);
+/* The server did not know it: that is counted, and the other key is tried next where there is one. */
+void credential_refused(struct credential *credential);
 /* Both as text, a line each, and back; for whoever keeps them across a restart. */
 #define CREDENTIAL_KEYS_SIZE (2 * ((PICKET_KEY_MAX + 2) / 3 * 4 + 2))
 size_t credential_keys_write(const struct credential *credential, char out[CREDENTIAL_KEYS_SIZE]);

@@ -190,12 +190,15 @@ static enum enrol_status service_ask(struct enrolling *enrolling, struct reason 
 
 enum enrol_status enrol(struct agent_config *config, int64_t now_s, const volatile sig_atomic_t *stopping, struct reason *why)
 {
+    return config->connection_string[0] || kept_use(config) ? ENROL_DONE : enrol_again(config, now_s, stopping, why);
+}
+
+enum enrol_status enrol_again(struct agent_config *config, int64_t now_s, const volatile sig_atomic_t *stopping, struct reason *why)
+{
     struct enrolling enrolling = {.config = config, .stopping = stopping};
     struct uplink_target target;
     enum enrol_status status = ENROL_REFUSED;
 
-    if (config->connection_string[0] || kept_use(config))
-        return ENROL_DONE;
     if (config->registration_id[0])
         memcpy(enrolling.registration, config->registration_id, sizeof enrolling.registration);
     else if (gethostname(enrolling.registration, sizeof enrolling.registration - 1) != 0)

@@ -14,6 +14,9 @@ enum enrol_status { ENROL_DONE, ENROL_LATER, ENROL_REFUSED };
  * LATER: the server was not reached, or is still assigning; REFUSED: it does not want this device. The reason says why. */
 enum enrol_status enrol(struct agent_config *config, int64_t now_s, const volatile sig_atomic_t *stopping, struct reason *why);
 
+/* The same, whatever was learnt before: where that does not hold any more. What is learnt now takes its place; when nothing is, all stays as it was. */
+enum enrol_status enrol_again(struct agent_config *config, int64_t now_s, const volatile sig_atomic_t *stopping, struct reason *why);
+
 /* Where the service is; the host lies in `host`. False: enrolment_host is none. */
 bool enrol_target(const struct agent_config *config, char host[PICKET_HOST_MAX + 1], struct uplink_target *out, struct reason *why);
 

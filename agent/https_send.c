@@ -130,8 +130,10 @@ void https_send(struct https_sender *sender, const struct picket_message *messag
     out->status = http_answer_status(answer.code);
     if (out->status != PICKET_SEND_DONE)
         reason_set(why, "%s answers %u", sender->credential->host, answer.code);
+    if (out->status == PICKET_SEND_DONE)
+        sender->credential->refused = 0;
     if (answer.code == 401) {
         sender->token_made_s = 0; /* the clock may have been set since */
-        credential_swap(sender->credential);
+        credential_refused(sender->credential);
     }
 }

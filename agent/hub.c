@@ -395,7 +395,7 @@ static bool session_begin(struct hub *hub, struct reason *why)
     if (!connect_write(hub, why) || !await(hub, &awaited, "the greeting", why))
         return false;
     if (awaited.code == PICKET_MQTT_NOT_AUTHORIZED || awaited.code == PICKET_MQTT_BAD_CREDENTIALS)
-        credential_swap(hub->credential);
+        credential_refused(hub->credential);
     if (awaited.code)
         return reason_set(why, "%s does not let %s in: 0x%02x", hub->credential->host, hub->credential->device, awaited.code);
     for (size_t i = 0; i < sizeof filters / sizeof *filters; i++)
@@ -430,6 +430,7 @@ static bool hub_connect(struct hub *hub, int64_t now_s, struct reason *why)
         return false;
     }
     hub->failures = 0;
+    hub->credential->refused = 0;
     hub->connected_at_ms = hub->heard_at_ms = uplink_now_ms();
     return true;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "agent/https_send.h"
 #include "agent/spool.h"
@@ -18,6 +19,9 @@ struct linux_port {
     struct uplink *uplink;
     struct https_sender https;
     struct hub *hub; /* NULL: by HTTPS */
+    uint32_t timeout_s; /* 0: messages wait for good */
+    const struct hub_hooks *hooks;
+    const volatile sig_atomic_t *stopping;
     struct reason trouble;
 };
 
@@ -39,6 +43,7 @@ static enum picket_keep_status keep_message(void *context, const struct picket_m
 static enum picket_kept_status oldest_message(void *context, char *buffer, size_t size, struct picket_message *out);
 static enum picket_kept_status newest_message(void *context, struct picket_message *out);
 static void forget_message(void *context);
+static bool oldest_expired(void *context);
 
 static bool by_mqtt(const struct agent_config *config)
 {
@@ -57,6 +62,23 @@ struct uplink_target linux_port_target(const struct agent_config *config)
     };
 }
 
+/* The way to the server, as the configuration has it. */
+static bool way_make(struct linux_port *port, struct reason *why)
+{
+    struct agent_config *config = port->config;
+    const struct uplink_target target = linux_port_target(config);
+    struct uplink *uplink = uplink_new(&target, port->stopping, why);
+
+    if (!uplink)
+        return false;
+    hub_free(port->hub);
+    uplink_free(port->uplink);
+    port->uplink = uplink;
+    port->https = (struct https_sender){.uplink = uplink, .credential = &config->credential, .by_certificate = config->credential.by_certificate};
+    port->hub = by_mqtt(config) ? hub_new(uplink, &config->credential, port->hooks, port->stopping) : NULL;
+    return true;
+}
+
 struct linux_port *linux_port_open(struct agent_config *config, const struct hub_hooks *hooks, const volatile sig_atomic_t *stopping,
                                    struct picket_port *port, struct reason *why)
 {
@@ -66,16 +88,10 @@ struct linux_port *linux_port_open(struct agent_config *config, const struct hub
     if (!opened)
         abort();
     opened->config = config;
-    const struct uplink_target target = linux_port_target(config);
-    opened->uplink = uplink_new(&target, stopping, why);
-    if (!opened->uplink) {
-        linux_port_close(opened);
-        return NULL;
-    }
-    opened->https = (struct https_sender){.uplink = opened->uplink, .credential = &config->credential, .by_certificate = config->credential.by_certificate};
-    if (by_mqtt(config))
-        opened->hub = hub_new(opened->uplink, &config->credential, hooks ? hooks : &none, stopping);
-    opened->spool = spool_open(config->spool_folder, (uint64_t)config->spool_bytes, why);
+    opened->hooks = hooks ? hooks : &none;
+    opened->stopping = stopping;
+    if (way_make(opened, why))
+        opened->spool = spool_open(config->spool_folder, (uint64_t)config->spool_bytes, why);
     if (!opened->spool) {
         linux_port_close(opened);
         return NULL;
@@ -83,6 +99,17 @@ struct linux_port *linux_port_open(struct agent_config *config, const struct hub
     keys_load(opened);
     fill_port(opened, port);
     return opened;
+}
+
+bool linux_port_renew(struct linux_port *port, struct reason *why)
+{
+    char path[FILE_PATH_SIZE + sizeof KEYS_NAME + 1];
+
+    if (!way_make(port, why))
+        return false;
+    snprintf(path, sizeof path, "%s/" KEYS_NAME, port->config->spool_folder);
+    (void)unlink(path);
+    return true;
 }
 
 void linux_port_dry(struct picket_port *port)
@@ -151,6 +178,11 @@ void linux_port_limit(struct linux_port *port, uint64_t bytes)
     spool_limit(port->spool, bytes ? bytes : (uint64_t)port->config->spool_bytes);
 }
 
+void linux_port_timeout(struct linux_port *port, uint32_t seconds)
+{
+    port->timeout_s = seconds;
+}
+
 const char *linux_port_trouble(const struct linux_port *port)
 {
     return port->trouble.text;
@@ -187,6 +219,7 @@ static void fill_port(struct linux_port *port, struct picket_port *out)
         .oldest = oldest_message,
         .newest = newest_message,
         .forget = forget_message,
+        .expired = oldest_expired,
     };
 }
 
@@ -316,6 +349,13 @@ static void forget_message(void *context)
     struct linux_port *port = context;
 
     spool_forget(port->spool);
+}
+
+static bool oldest_expired(void *context)
+{
+    const struct linux_port *port = context;
+
+    return port->timeout_s && spool_count(port->spool) && monotonic_ms(NULL) / 1000 - spool_oldest_since_s(port->spool) > port->timeout_s;
 }
 
 static void send_message(void *context, const struct picket_message *message, struct picket_send_answer *out)

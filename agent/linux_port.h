@@ -13,7 +13,7 @@ struct linux_port;
 /* Where messages go; the texts stay the configuration's. */
 struct uplink_target linux_port_target(const struct agent_config *config);
 
-/* Fills `port`. `hooks` are for MQTT, and may be NULL. `config`, whose credential may be rotated, and `stopping` are borrowed until
+/* Fills `port`. `hooks` are for MQTT, and may be NULL. `hooks`, `config`, whose credential may be rotated, and `stopping` are borrowed until
  * linux_port_close(); when the flag is set, a call that waits for the network gives up within half a second, but for a name look-up.
  * NULL when the CA or the spool folder cannot be used. */
 struct linux_port *linux_port_open(struct agent_config *config, const struct hub_hooks *hooks, const volatile sig_atomic_t *stopping,
@@ -29,6 +29,10 @@ bool linux_port_report(struct linux_port *port, const char *json, size_t count);
  * cannot be kept. */
 bool linux_port_rotate(struct linux_port *port, const char *base64, size_t count);
 
+/* Another identity or another server from now on, as the configuration's credential says by now; a rotated key is forgotten. False: the uplink
+ * cannot be made, and it goes on as before. */
+bool linux_port_renew(struct linux_port *port, struct reason *why);
+
 /* A port that sends nothing and remembers nothing: each message is printed to stdout, one a line, also one that would
  * have been kept. */
 void linux_port_dry(struct picket_port *port);
@@ -39,6 +43,8 @@ size_t linux_port_kept(const struct linux_port *port); /* messages in the spool 
 
 /* The most that unsent messages may take from now on; 0: what the configuration says. */
 void linux_port_limit(struct linux_port *port, uint64_t bytes);
+/* How long a message may wait there, from now on; 0: for good. */
+void linux_port_timeout(struct linux_port *port, uint32_t seconds);
 
 void linux_port_close(struct linux_port *take_port); /* NULL is fine */
 

@@ -56,6 +56,8 @@ struct picket_port {
     enum picket_kept_status (*oldest)(void *context, char *buffer, size_t size, struct picket_message *out);
     enum picket_kept_status (*newest)(void *context, struct picket_message *out);
     void (*forget)(void *context);
+    /* Whether the oldest kept one has waited longer than it may: then it is dropped, and told so. NULL: each may wait for good. */
+    bool (*expired)(void *context);
 };
 
 #endif

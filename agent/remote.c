@@ -22,6 +22,7 @@ static void settings_use(struct remote *remote)
         settings.interval_ms[i] = remote->settings.interval_s[i] > UINT32_MAX / 1000 ? UINT32_MAX : remote->settings.interval_s[i] * 1000;
     settings.message_bytes = remote->settings.message_bytes < remote->settings.cache_bytes / 2 ? remote->settings.message_bytes : remote->settings.cache_bytes / 2;
     picket_agent_configure(remote->agent, &settings);
+    linux_port_timeout(remote->port, remote->settings.message_timeout_s);
     bool theirs = remote->settings.cache_bytes != remote->base.cache_bytes;
     linux_port_limit(remote->port, !theirs ? 0 : remote->settings.cache_bytes > SPOOL_BYTES_LEAST ? remote->settings.cache_bytes : SPOOL_BYTES_LEAST);
 }

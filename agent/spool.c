@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/stamp.h"
@@ -23,6 +24,7 @@
 struct entry {
     uint64_t order;
     uint32_t bytes, count;
+    uint32_t since_s; /* by the monotonic clock */
     char id[PICKET_AGENT_MESSAGE_ID_SIZE];
 };
 
@@ -47,6 +49,14 @@ static void describe(const struct entry *entry, struct picket_message *out);
 static bool read_body(const struct spool *spool, const struct entry *entry, char *buffer, size_t size,
                       struct picket_message *out);
 static void print_head(const struct picket_message *message, char out[HEAD_SIZE + 1]);
+
+static uint32_t now_s(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint32_t)now.tv_sec;
+}
 
 struct spool *spool_open(const char *folder, uint64_t bytes_max, struct reason *why)
 {
@@ -154,6 +164,11 @@ void spool_forget(struct spool *spool)
     spool->bytes -= entry->bytes;
 }
 
+int64_t spool_oldest_since_s(const struct spool *spool)
+{
+    return spool_count(spool) ? spool->entries[spool->first].since_s : 0;
+}
+
 size_t spool_count(const struct spool *spool)
 {
     return spool->end - spool->first;
@@ -250,7 +265,8 @@ static void add_entry(struct spool *spool, const struct entry *entry)
             abort();
         spool->entries = entries;
     }
-    spool->entries[spool->end++] = *entry;
+    spool->entries[spool->end] = *entry;
+    spool->entries[spool->end++].since_s = now_s();
     spool->bytes += entry->bytes;
     if (entry->order >= spool->next_order)
         spool->next_order = entry->order + 1;

@@ -26,6 +26,9 @@ enum picket_kept_status spool_oldest(struct spool *spool, char *buffer, size_t s
 enum picket_kept_status spool_newest(const struct spool *spool, struct picket_message *out);
 void spool_forget(struct spool *spool);
 
+/* When the oldest was kept, in seconds of the monotonic clock; one that lay there before, when the folder was opened. 0: there is none. */
+int64_t spool_oldest_since_s(const struct spool *spool);
+
 size_t spool_count(const struct spool *spool);
 uint64_t spool_bytes(const struct spool *spool);
 

@@ -19,6 +19,8 @@
 #define QUEUE_BYTES (256 * 1024) /* of what is urgent; half of it for each of the other priorities */
 #define MESSAGE_BYTES (128 * 1024)
 #define ENROL_PAUSE_S 30
+#define ENROL_AGAIN_S 300
+#define REFUSED_FOR_GOOD 2 /* times in a row: each key of a rotation was tried */
 
 enum exit_code { EXIT_DONE = 0, EXIT_FINDINGS = 1, EXIT_CONFIG = 2, EXIT_AWAY = 3, EXIT_USAGE = 64 };
 
@@ -35,7 +37,9 @@ struct program {
     struct picket_agent agent;
     struct collectors *collectors;
     struct remote remote;
+    struct hub_hooks hooks;
     unsigned failures_told;
+    time_t enrol_again_at; /* by the monotonic clock */
     uint64_t drops_told;
     char high[QUEUE_BYTES], medium[QUEUE_BYTES / 2], low[QUEUE_BYTES / 2], message[MESSAGE_BYTES];
 };
@@ -52,6 +56,7 @@ static enum exit_code enrol_patiently(struct program *program, const sigset_t *w
 static enum exit_code run_once(struct program *program);
 static void run_on(struct program *program, const sigset_t *waiting);
 static void tell_change(struct program *program);
+static void enrol_when_refused(struct program *program);
 static void tell_drops(struct program *program);
 
 int main(int argc, char **argv)
@@ -148,7 +153,6 @@ static enum exit_code run(struct program *program)
         .message = program->message,
         .message_size = sizeof program->message};
     struct picket_settings base;
-    struct hub_hooks hooks;
     enum exit_code code = EXIT_DONE;
     struct reason why;
     sigset_t waiting;
@@ -156,7 +160,7 @@ static enum exit_code run(struct program *program)
     agent_config_settings(&program->config, &base);
     const uint32_t interval_ms = base.interval_s[PICKET_HIGH] * 1000;
     const struct picket_agent_settings settings = {PICKET_VERSION, {interval_ms, interval_ms, interval_ms}, base.message_bytes};
-    remote_hooks(&program->remote, &hooks);
+    remote_hooks(&program->remote, &program->hooks);
     catch_stop(&waiting);
     if (program->wishes.dry_run) {
         linux_port_dry(&program->port);
@@ -164,7 +168,7 @@ static enum exit_code run(struct program *program)
         code = enrol_patiently(program, &waiting);
         if (code || stopping)
             return code;
-        program->linux_port = linux_port_open(&program->config, &hooks, &stopping, &program->port, &why);
+        program->linux_port = linux_port_open(&program->config, &program->hooks, &stopping, &program->port, &why);
         if (!program->linux_port) {
             fprintf(stderr, "picket-agent: %s\n", why.text);
             return EXIT_CONFIG;
@@ -251,6 +255,7 @@ static void run_on(struct program *program, const sigset_t *waiting)
         wait_ms = agent_ms < wait_ms ? agent_ms : wait_ms;
         wait_ms = port_ms < wait_ms ? port_ms : wait_ms;
         tell_change(program);
+        enrol_when_refused(program);
         sigaddset(&blocked, SIGTERM);
         sigaddset(&blocked, SIGINT);
         sigprocmask(SIG_BLOCK, &blocked, NULL);
@@ -275,6 +280,23 @@ static void tell_change(struct program *program)
     program->failures_told = failures;
     if (program->agent.counts.dropped > 2 * program->drops_told)
         tell_drops(program);
+}
+
+/* A server that does not know a device which enrolled may have lost it, or be another one by now. */
+static void enrol_when_refused(struct program *program)
+{
+    struct agent_config *config = &program->config;
+    struct timespec now;
+    struct reason why;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!program->linux_port || !config->enrolment_host[0] || config->credential.refused < REFUSED_FOR_GOOD || now.tv_sec < program->enrol_again_at)
+        return;
+    program->enrol_again_at = now.tv_sec + ENROL_AGAIN_S;
+    if (enrol_again(config, (int64_t)time(NULL), &stopping, &why) == ENROL_DONE && linux_port_renew(program->linux_port, &why))
+        collectors_say(program->collectors, SEVERITY_INFORMATION, "enrolled again, as %s at %s", config->credential.device, config->credential.host);
+    else if (!stopping)
+        collectors_say(program->collectors, SEVERITY_WARNING, "not enrolled again: %s", why.text);
 }
 
 /* While it runs, only when they have doubled. The server is told each of them, and why. */

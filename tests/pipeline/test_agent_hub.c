@@ -284,6 +284,22 @@ START_TEST(a_fleet_enrols_with_the_key_of_its_group)
 }
 END_TEST
 
+START_TEST(a_device_that_its_server_forgot_enrols_again)
+{
+    char scope[200], key[200], more[500];
+    const char *answer = picket(0, "group", "create", "forgetful", "--json");
+
+    answered(answer, "id_scope", scope);
+    answered(answer, "primary_key", key);
+    snprintf(more, sizeof more, "id_scope = %s\ngroup_key = %s\n", scope, key);
+    fleet_start("born-4", more);
+    wait_text("SELECT count(*) > 0 FROM picket.raw_event WHERE device_id = 'born-4' AND name = 'ProcessCreate'", "t");
+    picket(0, "device", "delete", "born-4");
+    ck_assert(program_log_wait(agent, "enrolled again, as born-4 at localhost", WAIT_MS));
+    wait_text("SELECT count(*) > 0 FROM picket.raw_event WHERE device_id = 'born-4' AND name = 'Diagnostic' AND details ->> 'Message' LIKE 'enrolled again%'", "t");
+}
+END_TEST
+
 START_TEST(a_fleet_enrols_with_certificates)
 {
     struct issued *authority = certificate_authority_issue(&(struct certificate_wish){.common_name = "Fleet CA", .authority = true}, NULL);
@@ -310,6 +326,7 @@ int main(void)
         a_rotated_key_holds_and_a_wrong_one_is_given_up,
         with_a_certificate_there_is_no_key,
         a_fleet_enrols_with_the_key_of_its_group,
+        a_device_that_its_server_forgot_enrols_again,
         a_fleet_enrols_with_certificates,
     };
     static char port[8], line[40];

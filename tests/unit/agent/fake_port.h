@@ -38,6 +38,7 @@ struct fake {
     unsigned saves;
     struct fake_message kept[FAKE_MESSAGES_MAX];
     size_t kept_first, kept_end;
+    size_t expired_before;            /* of those kept, counted from the first ever: they waited too long */
     size_t kept_max; /* at a time */
     unsigned power_left; /* calls until the power is cut; 0: never */
     jmp_buf cut;
@@ -203,6 +204,13 @@ static inline void fake_forget(void *context)
         longjmp(fake->cut, 1);
 }
 
+static inline bool fake_expired(void *context)
+{
+    const struct fake *fake = context;
+
+    return fake_kept_count(fake) && fake->kept_first < fake->expired_before;
+}
+
 static inline void fake_init(struct fake *fake)
 {
     memset(fake, 0, sizeof *fake);
@@ -223,6 +231,7 @@ static inline void fake_init(struct fake *fake)
         .oldest = fake_oldest,
         .newest = fake_newest,
         .forget = fake_forget,
+        .expired = fake_expired,
     };
 }
 
@@ -233,6 +242,7 @@ static inline void fake_without_spool(struct fake *fake)
     fake->port.oldest = NULL;
     fake->port.newest = NULL;
     fake->port.forget = NULL;
+    fake->port.expired = NULL;
 }
 
 static inline void fake_done(struct fake *fake)

@@ -414,6 +414,27 @@ START_TEST(a_full_spool_drops_its_oldest_and_tells)
 }
 END_TEST
 
+START_TEST(what_waited_too_long_is_dropped_and_told)
+{
+    server(PICKET_SEND_LATER, 0, 0);
+    for (int i = 0; i < 3; i++) {
+        observe(2);
+        tick_after(INTERVAL_MS);
+    }
+    ck_assert_uint_eq(fake_kept_count(&fake), 3);
+    fake.expired_before = 2;
+    server(PICKET_SEND_DONE, 204, 0);
+    size_t before = fake.sent_count;
+    tick_after(HOUR_MS);
+    observe(1);
+    tick_after(INTERVAL_MS);
+    ck_assert_uint_eq(fake.sent_count - before, 2);
+    assert_numbers(&fake.sent[before], 5, 2);
+    ck_assert(tells(last_sent(), 1, 4, "too-old"));
+    ck_assert_uint_eq(agent.counts.dropped, 4);
+}
+END_TEST
+
 START_TEST(a_long_outage_with_a_full_spool_is_one_loss)
 {
     fake.kept_max = 3;
@@ -988,6 +1009,7 @@ int main(void)
         an_event_too_long_for_a_message_is_dropped_and_told,
         an_event_longer_than_the_whole_queue_is_told_as_too_large,
         a_full_spool_drops_its_oldest_and_tells,
+        what_waited_too_long_is_dropped_and_told,
         a_long_outage_with_a_full_spool_is_one_loss,
         a_refused_message_is_told_and_holds_nothing_up,
         a_kept_message_that_is_refused_is_told_and_holds_nothing_up,
