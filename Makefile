@@ -46,7 +46,7 @@ FUZZ_SUPPORT := $(addprefix build/fuzz/tests/support/,taker.o device_token.o)
 FUZZERS   = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES   = $(patsubst bench/%.c,%,$(wildcard bench/bench_*.c))
 
-.PHONY: help deps build docs run test check unit pipeline compose core coverage firmware prove static cross deb layers banned sizes bench fuzz clean install format
+.PHONY: help deps build docs run test check unit pipeline compose core coverage firmware musl prove static cross deb layers banned sizes bench fuzz clean install format
 .SECONDARY:
 
 help: ## List the targets.
@@ -75,7 +75,7 @@ test: ## Install, build and run all tests against a real PostgreSQL and a real K
 	@$(MAKE) --no-print-directory deps WHAT=test
 	@$(MAKE) --no-print-directory check
 
-check: build core layers banned ## Build, then check the include rules, banned calls and generated pages, then run all tests.
+check: build core musl layers banned ## Build, then check the include rules, banned calls and generated pages, then run all tests.
 	@$(BUILD)/picketd --print-settings=markdown | cmp -s - docs/configuration.md || \
 	    { echo 'docs/configuration.md is not what the settings tables say: run make docs' >&2; exit 1; }
 	@$(BUILD)/picket kql support | cmp -s - docs/kql-support.md || \
@@ -95,6 +95,8 @@ pipeline: build ## Run the pipeline tests only (ONLY=test_name for one).
 
 core: $(BUILD)/core.o ## Build what firmware links as C99 for size, and refuse what only an operating system has.
 	@tests/support/core.sh $< $(CORE:%.c=$(BUILD)/core/%.d)
+
+musl: $(patsubst %.c,$(BUILD)/musl/%.o,$(wildcard agent/*.c wire/*.c) programs/picket_agent.c) ## Compile the agent against another C library than Debian's, as small systems have it.
 
 firmware: ## Build the agent's core for a Cortex-M4, link the smallest firmware with it, and print what it takes.
 	@tests/firmware/size.sh $(EMBEDDED)
@@ -165,6 +167,9 @@ CORE := $(sort $(EMBEDDED) $(wildcard wire/*.c))
 $(BUILD)/core/%.o: %.c Makefile
 	@mkdir -p $(@D) && echo "  CC $< (core)"
 	@$(CC) -std=c99 -Os -ffreestanding -fno-stack-protector -U_FORTIFY_SOURCE -I. $(WARN) -Wpedantic -MMD -MP -c -o $@ $<
+$(BUILD)/musl/%.o: %.c Makefile
+	@mkdir -p $(@D) && echo "  CC $< (musl)"
+	@musl-gcc -std=gnu11 -D_GNU_SOURCE -Os -Wall -Wno-pointer-sign -Werror -I. -idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -print-multiarch) -MMD -MP -c -o $@ $<
 $(BUILD)/core.o: $(CORE:%.c=$(BUILD)/core/%.o)
 	@echo "  LD $@"
 	@$(LD) -r -o $@ $^

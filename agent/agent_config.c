@@ -37,6 +37,7 @@ static const struct key keys[] = {
     TEXT_KEY(proxy, "", "HTTP proxy to go through: http://[user:password@]host:port."),
     TEXT_KEY(spool_folder, "/var/lib/picket-agent", "Where unsent messages and the numbering are kept."),
     NUMBER_KEY(spool_bytes, 10485760, 1048576, INT64_C(1) << 40, "The most that unsent messages may take; the oldest go first."),
+    TEXT_KEY(collectors_off, "", "Collectors that are off, whatever the twin says, with commas between: files, hardware."),
     NUMBER_KEY(process_interval_s, 5, 1, YEAR_S, "How often to look for new processes."),
     NUMBER_KEY(socket_interval_s, 15, 1, YEAR_S, "How often to look for new connections."),
     NUMBER_KEY(login_interval_s, 15, 1, YEAR_S, "How often to look for logins."),

@@ -17,6 +17,7 @@ struct agent_config {
     char proxy[512]; /* a secret where it has a login */
     char transport[16]; /* "mqtt" or "https" */
     char spool_folder[FILE_PATH_SIZE];
+    char collectors_off[512];
     int64_t mqtt_port;
     int64_t spool_bytes;
     int64_t process_interval_s, socket_interval_s, login_interval_s, snapshot_interval_s, send_interval_s;

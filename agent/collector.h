@@ -59,6 +59,10 @@ void scope_say_with(struct collector_scope *scope, enum severity severity, const
 struct collectors;
 struct collectors *collectors_open(struct picket_agent *agent, const struct picket_settings *settings, const char *root,
                                    const char *state_folder);
+/* Those that `list` names ("files, hardware") are off from now on, whatever the settings say. */
+void collectors_switch_off(struct collectors *collectors, const char *list);
+/* False: `list` names one that this build has not; the reason says which, and what there is. */
+bool collectors_known(const char *list, struct reason *why);
 /* Other settings from now on; what was counted under the old ones is told first. */
 void collectors_configure(struct collectors *collectors, const struct picket_settings *settings);
 /* Runs those that are due; returns in how many milliseconds the next one is. */

@@ -16,6 +16,7 @@ struct collectors {
     struct picket_settings settings;
     struct {
         void *memory;
+        bool off;
         int64_t next_at_ms; /* 0: it never ran */
         struct picket_aggregate aggregate;
         void *aggregate_bytes;
@@ -26,6 +27,11 @@ struct collectors {
 static bool counts(const struct collector *collector)
 {
     return collector->pace != COLLECT_SNAPSHOT && collector->subject != PICKET_LOGINS;
+}
+
+static bool is_off(const struct collectors *collectors, size_t i)
+{
+    return collectors->rounds[i].off || collectors->settings.subjects[collector_table[i]->subject].disabled;
 }
 
 static int64_t interval_ms(const struct picket_settings *settings, enum collector_pace pace)
@@ -63,6 +69,50 @@ struct collectors *collectors_open(struct picket_agent *agent, const struct pick
                               subject->aggregated ? subject->aggregation_s * INT64_C(1000) : 0);
     }
     return collectors;
+}
+
+/* The next name of a list with commas between; its length, 0 at the end. */
+static size_t name_next(const char **at, const char **name)
+{
+    *name = *at + strspn(*at, ", ");
+    size_t count = strcspn(*name, ",");
+    *at = *name + count;
+    while (count && (*name)[count - 1] == ' ')
+        count--;
+    return count;
+}
+
+static bool is_named(const struct collector *collector, const char *name, size_t count)
+{
+    return strlen(collector->name) == count && memcmp(collector->name, name, count) == 0;
+}
+
+bool collectors_known(const char *list, struct reason *why)
+{
+    char names[COLLECTOR_NAMES_SIZE];
+    const char *name;
+    size_t count;
+
+    while ((count = name_next(&list, &name))) {
+        size_t i = 0;
+        while (i < collector_count && !is_named(collector_table[i], name, count))
+            i++;
+        if (i < collector_count)
+            continue;
+        collectors_names(names);
+        return reason_set(why, "there is no collector %.*s; there are %s", (int)(count < 64 ? count : 64), name, names);
+    }
+    return true;
+}
+
+void collectors_switch_off(struct collectors *collectors, const char *list)
+{
+    const char *name;
+    size_t count;
+
+    while ((count = name_next(&list, &name)))
+        for (size_t i = 0; i < collector_count; i++)
+            collectors->rounds[i].off |= is_named(collector_table[i], name, count);
 }
 
 void collectors_configure(struct collectors *collectors, const struct picket_settings *settings)
@@ -119,7 +169,7 @@ size_t collectors_sockets(const struct collectors *collectors, struct pollfd out
     size_t count = 0;
 
     for (size_t i = 0; i < collector_count && count < COLLECTOR_SOCKETS_MAX; i++) {
-        int socket = collector_table[i]->socket && !collectors->settings.subjects[collector_table[i]->subject].disabled ? collector_table[i]->socket(collectors->rounds[i].memory) : -1;
+        int socket = collector_table[i]->socket && !is_off(collectors, i) ? collector_table[i]->socket(collectors->rounds[i].memory) : -1;
         if (socket >= 0)
             out[count++] = (struct pollfd){.fd = socket, .events = POLLIN};
     }
@@ -137,7 +187,7 @@ uint32_t collectors_run(struct collectors *collectors)
             uint32_t left_ms = picket_aggregate_tick(&collectors->rounds[i].aggregate, collectors->scope.agent);
             window_ms = left_ms < window_ms ? left_ms : window_ms;
         }
-        if (collectors->settings.subjects[collector_table[i]->subject].disabled)
+        if (is_off(collectors, i))
             continue;
         if (!collectors->rounds[i].next_at_ms || collectors->rounds[i].next_at_ms <= now_ms || has_something(collectors, i)) {
             collector_run(collectors, i);
@@ -157,7 +207,7 @@ bool collectors_collect(struct collectors *collectors, const char *name)
 
     for (size_t i = 0; i < collector_count; i++) {
         bool named = strcmp(name, collector_table[i]->name) == 0;
-        if (named || (all && !collectors->settings.subjects[collector_table[i]->subject].disabled))
+        if (named || (all && !is_off(collectors, i)))
             collector_run(collectors, i);
         found = found || named;
     }
@@ -182,7 +232,7 @@ void collectors_close(struct collectors *take_collectors)
         return;
     for (size_t i = 0; i < collector_count; i++) {
         bool watches = collector_table[i]->socket && collector_table[i]->socket(take_collectors->rounds[i].memory) >= 0;
-        if (watches && !take_collectors->settings.subjects[collector_table[i]->subject].disabled)
+        if (watches && !is_off(take_collectors, i))
             collector_run(take_collectors, i); /* what came since the last look */
         if (counts(collector_table[i]))
             picket_aggregate_flush(&take_collectors->rounds[i].aggregate, take_collectors->scope.agent);

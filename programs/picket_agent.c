@@ -73,6 +73,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "picket-agent: %s\n", why.text);
         return EXIT_CONFIG;
     }
+    if (!collectors_known(program.config.collectors_off, &why)) {
+        fprintf(stderr, "picket-agent: %s: collectors_off: %s\n", file, why.text);
+        return EXIT_CONFIG;
+    }
     if (program.wishes.print_config) {
         static char text[AGENT_CONFIG_PRINT_SIZE];
         agent_config_print(&program.config, text);
@@ -177,6 +181,7 @@ static enum exit_code run(struct program *program)
     picket_agent_init(&program->agent, &program->port, &settings, &memory);
     program->collectors = collectors_open(&program->agent, &base, "",
                                           program->wishes.dry_run ? NULL : program->config.spool_folder);
+    collectors_switch_off(program->collectors, program->config.collectors_off);
     if (program->linux_port)
         remote_begin(&program->remote, &program->agent, program->collectors, program->linux_port, &base);
     if (program->wishes.once)

@@ -100,6 +100,9 @@ START_TEST(each_fact_of_a_live_host_becomes_its_event_once)
     ck_assert_uint_eq(count_of("FileSystem", "{\"Path\": \"/etc/picket-fact.conf\", \"Mask\": \"Created\"}", false), 1);
     ck_assert_uint_eq(count_of("FileSystem", "{\"Path\": \"/etc/motd\", \"Mask\": \"Modified\"}", false), 1);
     ck_assert_uint_eq(count_of("PeripheralEthernet", "{\"InterfaceName\": \"picket1\", \"ActionType\": \"DOWN\"}", false), 1);
+    ck_assert_uint_eq(count_of("DnsRequest", "{\"Domain\": \"fact.picket.example\", \"QueryType\": \"A\", \"RemoteAddress\": \"127.0.0.1\"}", false), 1);
+    ck_assert_uint_eq(count_of("ConnectionCreate", "{\"Direction\": \"Out\", \"Protocol\": \"tcp\", \"RemoteAddress\": \"127.0.0.1\", \"RemotePort\": \"7007\"}", false), 1);
+    ck_assert_uint_eq(count_of("ConnectionCreate", "{\"Direction\": \"Out\", \"LocalAddress\": \"::1\", \"RemotePort\": \"2022\"}", false), 2); /* both logins */
 }
 END_TEST
 

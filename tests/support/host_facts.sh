@@ -84,6 +84,12 @@ await '"UserName":"grace"'
 useradd --no-create-home --home-dir / hopper
 await '"hopper"'
 
+# A question to DNS, and a connection that is over within the same moment, each by a program of its own.
+python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b"\x12\x34\1\0\0\1\0\0\0\0\0\0\4fact\6picket\7example\0\0\1\0\1", ("127.0.0.1", 53))'
+await fact.picket.example
+python3 -c 'import socket; l = socket.create_server(("127.0.0.1", 7007)); c = socket.create_connection(("127.0.0.1", 7007)); a = l.accept()[0]; c.close(); a.close(); l.close()'
+await '"RemotePort":"7007"'
+
 nft add table inet picket_facts
 nft add chain inet picket_facts doorway '{ type filter hook input priority 0; policy drop; }'
 nft add rule inet picket_facts doorway tcp dport 2022 accept

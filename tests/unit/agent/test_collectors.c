@@ -65,6 +65,30 @@ START_TEST(each_collector_has_its_own_interval)
 }
 END_TEST
 
+START_TEST(those_that_the_configuration_names_are_off_whatever_the_twin_says)
+{
+    struct reason why;
+    struct collectors *collectors = collectors_open(&agent, &config, root, NULL);
+
+    ck_assert(collectors_known("", &why));
+    ck_assert(collectors_known(" local users,system information , ", &why));
+    ck_assert(!collectors_known("local users, system", &why));
+    ck_assert_msg(strncmp(why.text, "there is no collector system; there are system information, ", 59) == 0, "%s", why.text);
+    collectors_switch_off(collectors, " local users,system information , ");
+    collectors_configure(collectors, &config);
+    collectors_run(collectors);
+    ck_assert_uint_eq(sent("SystemInformation"), 0);
+    ck_assert_uint_eq(sent("LocalUsers"), 0);
+    ck_assert_uint_eq(sent("ListeningPorts"), 1);
+    ck_assert(collectors_collect(collectors, "local users")); /* asked for by name */
+    ck_assert_uint_eq(sent("LocalUsers"), 1);
+    ck_assert(collectors_collect(collectors, "all"));
+    ck_assert_uint_eq(sent("LocalUsers"), 1);
+    ck_assert_uint_eq(sent("ListeningPorts"), 2);
+    collectors_close(collectors);
+}
+END_TEST
+
 START_TEST(a_collector_that_comes_late_is_not_made_up_for)
 {
     struct collectors *collectors = collectors_open(&agent, &config, root, NULL);
@@ -166,6 +190,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         each_collector_has_its_own_interval,
+        those_that_the_configuration_names_are_off_whatever_the_twin_says,
         a_collector_that_comes_late_is_not_made_up_for,
         elements_of_a_list_share_events_and_none_is_lost,
         each_happening_is_an_event_of_its_own,
