@@ -116,17 +116,16 @@ static void known_add(struct look *look, const struct socket_row *row, bool miss
 }
 
 /* Who owns sockets is a walk through every process, so it is made only when there is something new to say. */
-static void tell(struct look *look, const struct socket_row *row, uint64_t inode)
+static void tell(struct look *look, const struct socket_row *row)
 {
     struct process process;
 
     if (!look->owners.room)
         socket_owners_read(look->root, &look->owners);
-    int64_t pid = socket_owner_of(&look->owners, inode);
+    int64_t pid = socket_owner_of(&look->owners, row->inode);
     bool found = pid && process_read(look->root, pid, &process);
     bool incoming = row->begun ? row->begun == SOCKET_BEGUN_THERE : port_listens(look, row);
     report(&look->payload, row, found ? &process : NULL, incoming, !look->memory->begun);
-    known_add(look, row, false);
 }
 
 /* ---- looking ---- */
@@ -136,15 +135,21 @@ static const struct known *known_find(const struct memory *memory, const struct 
     return memory->count ? bsearch(row, memory->known, memory->count, sizeof *memory->known, socket_compare) : NULL;
 }
 
-/* What is there now, and was not told. The same addresses and ports with another inode are another connection. */
+/* The same addresses and ports with another inode are another connection; one that the other side began gets its inode when it is accepted. */
+static bool is_same(const struct known *before, const struct socket_row *row)
+{
+    return before->row.inode == row->inode || (before->row.inode == 0 && before->row.begun == SOCKET_BEGUN_THERE);
+}
+
+/* What is there now, and was not told. */
 static void look_at_tables(struct look *look)
 {
     for (size_t i = 0; i < look->now.count; i++) {
         const struct socket_row *row = &look->now.rows[i];
         const struct known *before = known_find(look->memory, row);
-        if (socket_connected(row) && (!before || (before->row.inode && before->row.inode != row->inode)))
-            tell(look, row, row->inode);
-        else if (before && row->remote_port && row->inode)
+        if (socket_connected(row) && (!before || !is_same(before, row)))
+            tell(look, row);
+        if (row->remote_port && row->inode && (before || socket_connected(row)))
             known_add(look, row, false);
     }
 }
@@ -168,26 +173,42 @@ static int compare_told(const void *a, const void *b)
     return order ? order : ((const struct socket_row *)b)->begun - ((const struct socket_row *)a)->begun;
 }
 
-/* What the kernel told of and no table shows. What comes in where nobody listens is no connection. */
+/* What was told of one pair of addresses and ports: how many began and how many ended, as far as that could be heard. One that is known already, or is
+ * in the tables, is among either. */
+static void look_at_one(struct look *look, const struct socket_row *told, size_t begun, size_t ended)
+{
+    const struct socket_row *behind = row_behind(look, told);
+    bool there = behind && socket_connected(behind) && socket_compare(behind, told) == 0, known = known_find(look->memory, told);
+    size_t times = begun > ended ? begun : ended;
+    struct socket_row row = *told;
+
+    times -= there || known;
+    if (!times || (told->begun == SOCKET_BEGUN_THERE && !port_listens(look, told))) /* where nobody listens, what comes in is no connection */
+        return;
+    if (behind) {
+        row.table = behind->table;
+        row.state = behind->state;
+        row.user = behind->user;
+        row.inode = behind->inode;
+    }
+    payload_times(&look->payload, times);
+    tell(look, &row);
+    if (begun && !known)
+        known_add(look, &row, false); /* the word of its end may be on its way */
+}
+
+/* What the kernel told of. */
 static void look_at_told(struct look *look)
 {
-    const struct socket_row *last = NULL;
+    const struct socket_row *rows = look->told.rows;
 
     if (look->told.count)
         qsort(look->told.rows, look->told.count, sizeof *look->told.rows, compare_told);
-    for (size_t i = 0; i < look->told.count; i++) {
-        const struct socket_row *told = &look->told.rows[i], *behind = row_behind(look, told);
-        bool again = last && socket_compare(told, last) == 0, connected = behind && socket_connected(behind) && socket_compare(behind, told) == 0;
-        if (again || connected || known_find(look->memory, told) || (told->begun == SOCKET_BEGUN_THERE && !port_listens(look, told)))
-            continue;
-        struct socket_row row = *told;
-        if (behind) {
-            row.table = behind->table;
-            row.state = behind->state;
-            row.user = behind->user;
-        }
-        tell(look, &row, behind ? behind->inode : 0);
-        last = told;
+    for (size_t i = 0, next; i < look->told.count; i = next) {
+        size_t begun = 0;
+        for (next = i; next < look->told.count && socket_compare(&rows[i], &rows[next]) == 0; next++)
+            begun += rows[next].begun != SOCKET_BEGUN_UNKNOWN;
+        look_at_one(look, &rows[i], begun, next - i - begun);
     }
 }
 

@@ -15,7 +15,7 @@ struct collectors {
     struct collector_scope scope;
     struct picket_settings settings;
     struct {
-        void *memory;
+        void *memory; /* NULL: it has none, or watches and is off */
         bool off;
         int64_t next_at_ms; /* 0: it never ran */
         struct picket_aggregate aggregate;
@@ -27,6 +27,11 @@ struct collectors {
 static bool counts(const struct collector *collector)
 {
     return collector->pace != COLLECT_SNAPSHOT && collector->subject != PICKET_LOGINS;
+}
+
+static int socket_of(const struct collectors *collectors, size_t i)
+{
+    return collector_table[i]->socket && collectors->rounds[i].memory ? collector_table[i]->socket(collectors->rounds[i].memory) : -1;
 }
 
 static bool is_off(const struct collectors *collectors, size_t i)
@@ -152,14 +157,26 @@ void collectors_say(struct collectors *collectors, enum severity severity, const
 static void collector_run(struct collectors *collectors, size_t i)
 {
     scope_begin(collectors);
+    if (collector_table[i]->open && !collectors->rounds[i].memory)
+        collectors->rounds[i].memory = collector_table[i]->open();
     collectors->scope.priority = (enum picket_priority)collectors->settings.subjects[collector_table[i]->subject].priority;
     collectors->scope.aggregate = counts(collector_table[i]) ? &collectors->rounds[i].aggregate : NULL;
     collector_table[i]->collect(collectors->rounds[i].memory, &collectors->scope);
 }
 
+/* What happens while a collector is off is not heard of later either. */
+static void watch_end(struct collectors *collectors, size_t i)
+{
+    if (!collector_table[i]->socket || !collectors->rounds[i].memory)
+        return;
+    collector_table[i]->close(collectors->rounds[i].memory);
+    collectors->rounds[i].memory = NULL;
+    collectors->rounds[i].next_at_ms = 0;
+}
+
 static bool has_something(const struct collectors *collectors, size_t i)
 {
-    struct pollfd readable = {.fd = collector_table[i]->socket ? collector_table[i]->socket(collectors->rounds[i].memory) : -1, .events = POLLIN};
+    struct pollfd readable = {.fd = socket_of(collectors, i), .events = POLLIN};
 
     return readable.fd >= 0 && poll(&readable, 1, 0) > 0;
 }
@@ -169,7 +186,7 @@ size_t collectors_sockets(const struct collectors *collectors, struct pollfd out
     size_t count = 0;
 
     for (size_t i = 0; i < collector_count && count < COLLECTOR_SOCKETS_MAX; i++) {
-        int socket = collector_table[i]->socket && !is_off(collectors, i) ? collector_table[i]->socket(collectors->rounds[i].memory) : -1;
+        int socket = is_off(collectors, i) ? -1 : socket_of(collectors, i);
         if (socket >= 0)
             out[count++] = (struct pollfd){.fd = socket, .events = POLLIN};
     }
@@ -187,8 +204,10 @@ uint32_t collectors_run(struct collectors *collectors)
             uint32_t left_ms = picket_aggregate_tick(&collectors->rounds[i].aggregate, collectors->scope.agent);
             window_ms = left_ms < window_ms ? left_ms : window_ms;
         }
-        if (is_off(collectors, i))
+        if (is_off(collectors, i)) {
+            watch_end(collectors, i);
             continue;
+        }
         if (!collectors->rounds[i].next_at_ms || collectors->rounds[i].next_at_ms <= now_ms || has_something(collectors, i)) {
             collector_run(collectors, i);
             collectors->rounds[i].next_at_ms = now_ms + interval_ms(&collectors->settings, collector_table[i]->pace);
@@ -231,13 +250,12 @@ void collectors_close(struct collectors *take_collectors)
     if (!take_collectors)
         return;
     for (size_t i = 0; i < collector_count; i++) {
-        bool watches = collector_table[i]->socket && collector_table[i]->socket(take_collectors->rounds[i].memory) >= 0;
-        if (watches && !is_off(take_collectors, i))
+        if (!is_off(take_collectors, i) && socket_of(take_collectors, i) >= 0)
             collector_run(take_collectors, i); /* what came since the last look */
         if (counts(collector_table[i]))
             picket_aggregate_flush(&take_collectors->rounds[i].aggregate, take_collectors->scope.agent);
         free(take_collectors->rounds[i].aggregate_bytes);
-        if (collector_table[i]->close)
+        if (collector_table[i]->close && take_collectors->rounds[i].memory)
             collector_table[i]->close(take_collectors->rounds[i].memory);
     }
     free(take_collectors);

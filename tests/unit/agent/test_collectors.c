@@ -89,6 +89,33 @@ START_TEST(those_that_the_configuration_names_are_off_whatever_the_twin_says)
 }
 END_TEST
 
+START_TEST(what_happens_while_a_watch_is_off_is_not_told_later)
+{
+    struct pollfd sockets[COLLECTOR_SOCKETS_MAX];
+
+    snprintf(config.file_paths, sizeof config.file_paths, "/etc");
+    root_write("/etc/x", "x");
+    struct collectors *collectors = collectors_open(&agent, &config, root, NULL);
+    collectors_run(collectors);
+    size_t watched = collectors_sockets(collectors, sockets);
+    config.subjects[PICKET_FILES].disabled = true;
+    collectors_configure(collectors, &config);
+    collectors_run(collectors);
+    ck_assert_uint_eq(collectors_sockets(collectors, sockets), watched - 1);
+    root_write("/etc/while-off", "x");
+    collectors_run(collectors);
+    config.subjects[PICKET_FILES].disabled = false;
+    collectors_configure(collectors, &config);
+    collectors_run(collectors);
+    ck_assert_uint_eq(collectors_sockets(collectors, sockets), watched);
+    ck_assert_uint_eq(sent("FileSystem"), 0);
+    root_write("/etc/while-on", "x");
+    collectors_run(collectors);
+    ck_assert_uint_ge(sent("FileSystem"), 1);
+    collectors_close(collectors);
+}
+END_TEST
+
 START_TEST(a_collector_that_comes_late_is_not_made_up_for)
 {
     struct collectors *collectors = collectors_open(&agent, &config, root, NULL);
@@ -191,6 +218,7 @@ int main(void)
     const TTest *const tests[] = {
         each_collector_has_its_own_interval,
         those_that_the_configuration_names_are_off_whatever_the_twin_says,
+        what_happens_while_a_watch_is_off_is_not_told_later,
         a_collector_that_comes_late_is_not_made_up_for,
         elements_of_a_list_share_events_and_none_is_lost,
         each_happening_is_an_event_of_its_own,

@@ -44,7 +44,7 @@ START_TEST(the_last_text_is_read_back)
 
     ck_assert_str_eq(read_text(root), "");
     for (int i = 0; i < 5; i++) {
-        char number[16];
+        char number[32];
         snprintf(number, sizeof number, "text %d", i);
         ck_assert(write_text(root, number));
         ck_assert_str_eq(read_text(root), number);
@@ -104,7 +104,7 @@ START_TEST(it_is_written_on_a_full_disk)
     snprintf(command, sizeof command, "cat /dev/zero >%s/filler 2>/dev/null", folder);
     ck_assert_int_ne(shell(command), 0);
     for (int i = 0; i < 4; i++) {
-        char number[16];
+        char number[32];
         snprintf(number, sizeof number, "full %d", i);
         ck_assert(write_text(folder, number));
         ck_assert_str_eq(read_text(folder), number);
