@@ -227,16 +227,14 @@ static void look_back(struct look *look)
         qsort(look->known, look->count, sizeof *look->known, socket_compare);
 }
 
-static void watch_choose(struct memory *memory, struct collector_scope *scope)
+static void watch_choose(struct memory *memory, const struct collector_scope *scope)
 {
-    struct reason why;
+    struct reason ignored; /* the check tells it */
 
     if (memory->watch_tried || *scope->root || !scope->settings)
         return;
     memory->watch_tried = true;
-    memory->watch = connection_watch_open(scope->settings->packet_buffer_bytes, &why);
-    if (!memory->watch)
-        scope_say(scope, SEVERITY_WARNING, "connections are looked at in intervals: %s", why.text);
+    memory->watch = connection_watch_open(scope->settings->packet_buffer_bytes, &ignored);
 }
 
 static int64_t now_s(void)
@@ -304,7 +302,7 @@ static enum self_check_result check(const char *root, const struct picket_settin
         return SELF_CHECK_LIMITED;
     }
     if (!told) {
-        reason_set(out, "connections are looked at in intervals, so that one which lives shorter is missed: %s", why.text);
+        reason_set(out, "looked at in intervals, so that one which lives shorter is missed: %s", why.text);
         return SELF_CHECK_LIMITED;
     }
     reason_set(out, "IPv4%s, with the program of each; those that live short are told by the kernel%s", file_readable(root, "/proc/net/tcp6") ? " and IPv6" : "; this kernel has no IPv6",

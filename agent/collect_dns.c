@@ -105,16 +105,14 @@ static int packets_open(size_t buffer_bytes, struct reason *why)
     return -1;
 }
 
-static void socket_choose(struct memory *memory, struct collector_scope *scope)
+static void socket_choose(struct memory *memory, const struct collector_scope *scope)
 {
-    struct reason why;
+    struct reason ignored; /* the check tells it */
 
     if (memory->tried || *scope->root || !scope->settings)
         return;
     memory->tried = true;
-    memory->packets = packets_open(scope->settings->packet_buffer_bytes, &why);
-    if (memory->packets < 0)
-        scope_say(scope, SEVERITY_WARNING, "questions to DNS are not seen: %s", why.text);
+    memory->packets = packets_open(scope->settings->packet_buffer_bytes, &ignored);
 }
 
 /* Whether the packet left by one of the interfaces of the settings ("eth0,wlan0"; "": any). */

@@ -172,7 +172,7 @@ static void paths_use(struct memory *memory, struct collector_scope *scope)
 {
     const char *paths = scope->settings ? scope->settings->file_paths : "";
     bool recursive = scope->settings && scope->settings->files_recursive;
-    struct reason why;
+    struct reason ignored; /* the check tells it */
 
     if (memory->chosen && strcmp(memory->paths, paths) == 0 && memory->recursive == recursive)
         return;
@@ -182,15 +182,13 @@ static void paths_use(struct memory *memory, struct collector_scope *scope)
     memory->recursive = recursive;
     if (!*paths)
         return;
-    memory->watch = file_watch_open(true, &why);
+    memory->watch = file_watch_open(true, &ignored);
     if (memory->watch && paths_watch(memory, scope, paths))
         return;
     forget_all(memory);
-    memory->watch = file_watch_open(false, &why);
+    memory->watch = file_watch_open(false, &ignored);
     if (memory->watch)
         (void)paths_watch(memory, scope, paths);
-    else
-        scope_say(scope, SEVERITY_WARNING, "files are not watched: %s", why.text);
 }
 
 static void names_tell(struct payload *payload, const char *folder, const struct file_event *event, const struct doer *doer)

@@ -79,10 +79,10 @@ static int watch_socket(const void *context)
 }
 
 /* By the mode that is wished for; where the kernel does not let us, in intervals, and said so once. */
-static void watch_choose(struct memory *memory, struct collector_scope *scope)
+static void watch_choose(struct memory *memory, const struct collector_scope *scope)
 {
     bool wished = scope->settings && !scope->root[0] && scope->settings->process_mode != PICKET_PROCESS_POLLING;
-    struct reason why;
+    struct reason ignored; /* the check tells it */
 
     if (!wished) {
         process_watch_close(memory->watch);
@@ -93,9 +93,7 @@ static void watch_choose(struct memory *memory, struct collector_scope *scope)
     if (memory->watch_tried)
         return;
     memory->watch_tried = true;
-    memory->watch = process_watch_open(scope->settings->packet_buffer_bytes, &why);
-    if (!memory->watch)
-        scope_say(scope, SEVERITY_WARNING, "processes are looked at in intervals: %s", why.text);
+    memory->watch = process_watch_open(scope->settings->packet_buffer_bytes, &ignored);
 }
 
 /* A program that was begun around the time of a listing may be in both. */
@@ -260,7 +258,7 @@ static enum self_check_result check(const char *root, const struct picket_settin
         return SELF_CHECK_FAILED;
     }
     if (!watch) {
-        reason_set(out, "looked at each %lld s, so that one which lives shorter is missed: %s", (long long)(settings->process_polling_us / 1000000), why.text);
+        reason_set(out, "looked at in intervals of %lld s, so that one which lives shorter is missed: %s", (long long)(settings->process_polling_us / 1000000), why.text);
         return SELF_CHECK_LIMITED;
     }
     reason_set(out, "told by the kernel as they begin%s", geteuid() ? "; paths and arguments of other users may be hidden" : "");

@@ -17,6 +17,8 @@ struct collectors {
     struct {
         void *memory; /* NULL: it has none, or watches and is off */
         bool off;
+        enum self_check_result works; /* as it was told last */
+        int64_t check_at_ms;
         int64_t next_at_ms; /* 0: it never ran */
         struct picket_aggregate aggregate;
         void *aggregate_bytes;
@@ -154,9 +156,31 @@ void collectors_say(struct collectors *collectors, enum severity severity, const
     va_end(values);
 }
 
+/* What a collector cannot see is told as that, and not by an empty list: at its first round, and then whenever it changes. */
+static bool can_see(struct collectors *collectors, size_t i)
+{
+    const struct picket_port *port = collectors->scope.agent->port;
+    const struct collector *collector = collector_table[i];
+    int64_t now_ms = port->monotonic_ms(port->context);
+    struct reason how = {""};
+
+    if (!collector->check)
+        return true;
+    if (collectors->rounds[i].check_at_ms <= now_ms) {
+        enum self_check_result works = collector->check(collectors->scope.root, &collectors->settings, &how);
+        if (works != collectors->rounds[i].works)
+            scope_say(&collectors->scope, works == SELF_CHECK_OK ? SEVERITY_INFORMATION : SEVERITY_WARNING, "%s: %s", collector->name, how.text);
+        collectors->rounds[i].works = works;
+        collectors->rounds[i].check_at_ms = now_ms + interval_ms(&collectors->settings, COLLECT_SNAPSHOT);
+    }
+    return collectors->rounds[i].works != SELF_CHECK_FAILED || collector->pace != COLLECT_SNAPSHOT;
+}
+
 static void collector_run(struct collectors *collectors, size_t i)
 {
     scope_begin(collectors);
+    if (!can_see(collectors, i))
+        return;
     if (collector_table[i]->open && !collectors->rounds[i].memory)
         collectors->rounds[i].memory = collector_table[i]->open();
     collectors->scope.priority = (enum picket_priority)collectors->settings.subjects[collector_table[i]->subject].priority;

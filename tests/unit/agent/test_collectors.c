@@ -15,6 +15,9 @@ static void setup(void)
     const struct picket_agent_settings settings = {"1.2.3", {1000, 1000, 1000}, 0};
     const struct picket_agent_memory memory = {.queues = {{queue, sizeof queue}}, .message = message, .message_size = sizeof message};
     root_make();
+    root_write("/etc/passwd", "");
+    root_write("/proc/net/tcp", "");
+    root_write("/proc/1/stat", "");
     fake_init(&fake);
     picket_agent_init(&agent, &fake.port, &settings, &memory);
     picket_settings_default(&config);
@@ -85,6 +88,28 @@ START_TEST(those_that_the_configuration_names_are_off_whatever_the_twin_says)
     ck_assert(collectors_collect(collectors, "all"));
     ck_assert_uint_eq(sent("LocalUsers"), 1);
     ck_assert_uint_eq(sent("ListeningPorts"), 2);
+    collectors_close(collectors);
+}
+END_TEST
+
+START_TEST(what_cannot_be_seen_is_told_once_and_is_no_empty_list)
+{
+    ck_assert_int_eq(unlink(root_path("/etc/passwd")), 0);
+    struct collectors *collectors = collectors_open(&agent, &config, root, NULL);
+    for (int i = 0; i < 3; i++) {
+        collectors_run(collectors);
+        fake.now_ms += config.snapshot_s * 1000;
+    }
+    ck_assert_uint_eq(sent("LocalUsers"), 0);
+    ck_assert_uint_eq(sent("ListeningPorts"), 3);
+    unsigned before = sent("Diagnostic"), said = 0;
+    for (size_t i = 0; i < fake.sent_count; i++)
+        said += strstr(fake.sent[i].body, "local users: /etc/passwd cannot be read") != NULL;
+    ck_assert_uint_eq(said, 1);
+    root_write("/etc/passwd", "root:x:0:0:root:/:/bin/sh\n");
+    collectors_run(collectors);
+    ck_assert_uint_eq(sent("LocalUsers"), 1);
+    ck_assert_uint_eq(sent("Diagnostic"), before + 1); /* that it can be seen now */
     collectors_close(collectors);
 }
 END_TEST
@@ -218,6 +243,7 @@ int main(void)
     const TTest *const tests[] = {
         each_collector_has_its_own_interval,
         those_that_the_configuration_names_are_off_whatever_the_twin_says,
+        what_cannot_be_seen_is_told_once_and_is_no_empty_list,
         what_happens_while_a_watch_is_off_is_not_told_later,
         a_collector_that_comes_late_is_not_made_up_for,
         elements_of_a_list_share_events_and_none_is_lost,
