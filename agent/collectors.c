@@ -9,7 +9,7 @@
 #include "agent/stamp.h"
 #include "wire/json_reader.h"
 
-#define AGGREGATE_BYTES (128 * 1024)
+#define AGGREGATE_BYTES (64 * 1024)
 
 struct collectors {
     struct collector_scope scope;
