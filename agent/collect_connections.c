@@ -84,12 +84,8 @@ static void report(struct payload *payload, const struct socket_row *row, const 
         member_text(writer, "CommandLine", process->command_line);
     if (row->state) /* it is in a table, which knows */
         member_number_text(writer, "UserId", row->user);
-    if (snapshot) {
-        picket_json_write_name(writer, "ExtraDetails");
-        picket_json_open_object(writer);
-        member_text(writer, "Snapshot", "true");
-        picket_json_close_object(writer);
-    }
+    if (snapshot)
+        member_snapshot(writer);
     payload_end(payload);
 }
 

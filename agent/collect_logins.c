@@ -230,12 +230,8 @@ static void report(struct payload *payload, const struct login *login, bool fail
     member_text(writer, "UserName", login->user);
     if (login->address[0])
         member_text(writer, "RemoteAddress", login->address);
-    if (snapshot) {
-        picket_json_write_name(writer, "ExtraDetails");
-        picket_json_open_object(writer);
-        member_text(writer, "Snapshot", "true");
-        picket_json_close_object(writer);
-    }
+    if (snapshot)
+        member_snapshot(writer);
     payload_end(payload);
 }
 

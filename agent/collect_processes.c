@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/collector.h"
+#include "agent/digest.h"
 #include "agent/file.h"
 #include "agent/process_table.h"
 #include "agent/process_watch.h"
@@ -224,27 +225,20 @@ static void report(struct payload *payload, const struct process *process, bool 
     member_number_text(writer, "UserId", process->user);
     member_number(writer, "ProcessId", process->pid);
     member_number(writer, "ParentProcessId", process->parent);
-    if (snapshot) {
-        picket_json_write_name(writer, "ExtraDetails");
-        picket_json_open_object(writer);
-        member_text(writer, "Snapshot", "true");
-        picket_json_close_object(writer);
-    }
+    if (snapshot)
+        member_snapshot(writer);
     payload_end(payload);
 }
 
-/* FNV-1a, 64 bits, without what the kernel appends when the file is no longer there. */
+/* Without what the kernel appends when the file is no longer there. */
 static uint64_t executable_digest(const char *path)
 {
     static const char ending[] = " (deleted)";
-    uint64_t value = UINT64_C(0xcbf29ce484222325);
     size_t count = strlen(path);
 
     if (count > sizeof ending - 1 && strcmp(path + count - (sizeof ending - 1), ending) == 0)
         count -= sizeof ending - 1;
-    for (size_t i = 0; i < count; i++)
-        value = (value ^ (unsigned char)path[i]) * UINT64_C(0x100000001b3);
-    return value;
+    return digest(DIGEST_BEGIN, path, count);
 }
 
 static enum self_check_result check(const char *root, const struct picket_settings *settings, struct reason *out)

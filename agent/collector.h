@@ -110,5 +110,6 @@ void payload_close(struct payload *payload);
 void member_text(struct picket_json_writer *writer, const char *name, const char *text);
 void member_number(struct picket_json_writer *writer, const char *name, int64_t number);
 void member_number_text(struct picket_json_writer *writer, const char *name, uint64_t number); /* "22" */
+void member_snapshot(struct picket_json_writer *writer); /* it was so already at the first look: ExtraDetails, so the last member */
 
 #endif

@@ -9,6 +9,8 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "agent/digest.h"
+
 #define EVENTS_BYTES 16384
 #define HANDLE_MAX 128 /* MAX_HANDLE_SZ */
 #define INOTIFY_MASK (IN_CREATE | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_EXCL_UNLINK)
@@ -44,20 +46,10 @@ static unsigned mask_of(const struct file_watch *watch, uint64_t bits)
     return mask;
 }
 
-/* FNV-1a, 64 bits. */
-static uint64_t digest(uint64_t value, const void *bytes, size_t count)
-{
-    const unsigned char *at = bytes;
-
-    for (size_t i = 0; i < count; i++)
-        value = (value ^ at[i]) * UINT64_C(0x100000001b3);
-    return value;
-}
-
 /* A folder by its file system and its handle there, which is how fanotify calls it. */
 static uint64_t folder_digest(const void *file_system, size_t file_system_count, const void *handle, size_t handle_count)
 {
-    return digest(digest(UINT64_C(0xcbf29ce484222325), file_system, file_system_count), handle, handle_count);
+    return digest(digest(DIGEST_BEGIN, file_system, file_system_count), handle, handle_count);
 }
 
 struct file_watch *file_watch_open(bool processes, struct reason *why)

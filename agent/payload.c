@@ -86,6 +86,14 @@ void member_number_text(struct picket_json_writer *writer, const char *name, uin
     member_text(writer, name, digits);
 }
 
+void member_snapshot(struct picket_json_writer *writer)
+{
+    picket_json_write_name(writer, "ExtraDetails");
+    picket_json_open_object(writer);
+    member_text(writer, "Snapshot", "true");
+    picket_json_close_object(writer);
+}
+
 /* Whether a member differs each time without making another thing of the event: see the device contract, "Aggregation". */
 static bool is_volatile(const struct picket_json_token *name, bool inbound)
 {

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/digest.h"
 #include "agent/stamp.h"
 
 #define LOCK_NAME "lock"
@@ -309,14 +310,9 @@ static bool read_body(const struct spool *spool, const struct entry *entry, char
     return memcmp(head, expected, HEAD_SIZE) == 0;
 }
 
-/* FNV-1a, 64 bits, over id and body: against worn-out flash, not against anybody. */
 static void print_head(const struct picket_message *message, char out[HEAD_SIZE + 1])
 {
-    uint64_t digest = UINT64_C(0xcbf29ce484222325);
+    uint64_t value = digest(digest(DIGEST_BEGIN, message->id, strlen(message->id)), message->body, message->body_count);
 
-    for (const char *byte = message->id; *byte; byte++)
-        digest = (digest ^ (unsigned char)*byte) * UINT64_C(0x100000001b3);
-    for (size_t i = 0; i < message->body_count; i++)
-        digest = (digest ^ (unsigned char)message->body[i]) * UINT64_C(0x100000001b3);
-    snprintf(out, HEAD_SIZE + 1, "%s%016llx\n", MAGIC, (unsigned long long)digest);
+    snprintf(out, HEAD_SIZE + 1, "%s%016llx\n", MAGIC, (unsigned long long)value);
 }

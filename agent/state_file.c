@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/digest.h"
 #include "agent/file.h"
 
 #define PLACE_BYTES 4096 /* of most disks, what is written at once */
@@ -25,16 +26,6 @@ struct place {
     size_t count;
 };
 
-/* FNV-1a, 64 bits: against a write that was cut, not against anybody. */
-static uint64_t digest(const char *bytes, size_t count)
-{
-    uint64_t value = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < count; i++)
-        value = (value ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
-    return value;
-}
-
 static void place_fill(struct place *place, const char *text, size_t count, uint64_t order)
 {
     char head[HEAD_SIZE + 1];
@@ -46,7 +37,7 @@ static void place_fill(struct place *place, const char *text, size_t count, uint
     memcpy(place->bytes, head, HEAD_SIZE);
     if (count)
         memcpy(place->bytes + HEAD_SIZE, text, count);
-    snprintf(head, sizeof head, HEAD, digest(place->bytes + DIGEST_END, HEAD_SIZE - DIGEST_END + count), order, count);
+    snprintf(head, sizeof head, HEAD, digest(DIGEST_BEGIN, place->bytes + DIGEST_END, HEAD_SIZE - DIGEST_END + count), order, count);
     memcpy(place->bytes, head, DIGEST_END);
 }
 
