@@ -15,10 +15,13 @@ static const char *string_or(struct arena *arena, struct text value, const char 
 enum status alerts_raise(struct db *db, const struct alert_note *note, uint32_t timeout_ms, struct problem *why)
 {
     static const char upsert[] =
-        "WITH raised AS (INSERT INTO picket.alert AS a (workspace_id, device_id, module_id, rule_id, cause, severity, title, details,"
+        "WITH judged AS MATERIALIZED (SELECT picket.exception_of($1::int, $2, $4, $5, $9::timestamptz) AS hidden_by),"
+        " hidden AS (UPDATE picket.exception x SET hidden_count = x.hidden_count + 1, last_hidden_at = greatest(x.last_hidden_at, $9::timestamptz)"
+        " FROM judged WHERE x.workspace_id = $1::int AND x.exception_id = hidden_by),"
+        " raised AS (INSERT INTO picket.alert AS a (workspace_id, device_id, module_id, rule_id, cause, severity, title, details,"
         " first_seen_at, last_seen_at, reasons, entities, remediation, description, tactics, techniques, found_later) SELECT $1::int, $2, $3, $4,"
         " $5, $6, $7, $8::jsonb, $9::timestamptz, $9::timestamptz, $10::jsonb, $11::jsonb, $12::jsonb, $13, $14, $15, $16::boolean"
-        " WHERE picket.exception_of($1::int, $2, $4, $5, $9::timestamptz) IS NULL"
+        " FROM judged WHERE hidden_by IS NULL"
         " ON CONFLICT (workspace_id, device_id, module_id, rule_id, cause) WHERE status <> 'closed' DO UPDATE SET"
         " repeat_count = a.repeat_count + 1, last_seen_at = greatest(a.last_seen_at, excluded.last_seen_at),"
         " severity = excluded.severity, details = excluded.details RETURNING a.workspace_id, a.alert_id, a.device_id)"

@@ -49,6 +49,20 @@ START_TEST(another_cause_device_or_workspace_is_another_alert)
 }
 END_TEST
 
+START_TEST(what_an_exception_hides_is_counted_there)
+{
+    struct alert_note note = note_of("a");
+
+    sql("INSERT INTO picket.exception (workspace_id, scope, cause, reason, owner) VALUES (1, 'workspace', 'a', 'r', 'o'), (1, 'workspace', 'b', 'r', 'o')");
+    must(alerts_raise(fixture.store, &note, SQL_MS, &why));
+    must(alerts_raise(fixture.store, &note, SQL_MS, &why));
+    note.cause = "c";
+    must(alerts_raise(fixture.store, &note, SQL_MS, &why));
+    ck_assert_str_eq(sql_text("SELECT string_agg(cause, ',') FROM picket.alert"), "c");
+    ck_assert_str_eq(sql_text("SELECT string_agg(concat_ws(' ', cause, hidden_count, last_hidden_at IS NOT NULL), ', ' ORDER BY cause) FROM picket.exception"), "a 2 t, b 0 f");
+}
+END_TEST
+
 START_TEST(a_closed_alert_is_opened_as_a_new_one)
 {
     const struct alert_note note = note_of("a");
@@ -96,6 +110,7 @@ int main(void)
     const TTest *const tests[] = {
         the_same_cause_on_the_same_device_is_one_alert_that_repeats,
         another_cause_device_or_workspace_is_another_alert,
+        what_an_exception_hides_is_counted_there,
         a_closed_alert_is_opened_as_a_new_one,
         an_alert_for_everyone_stands_in_each_workspace,
         an_alert_goes_with_its_transaction,
