@@ -37,7 +37,7 @@ static void setup(void)
     if (!hosts_can_be_had())
         return;
     snprintf(script, sizeof script, "%s/../tests/support/host_facts.sh", program_build_root());
-    snprintf(sshd, sizeof sshd, "%s/sshd", program_build_root());
+    snprintf(sshd, sizeof sshd, "%s/unpacked", program_build_root());
     snprintf(agent, sizeof agent, "%s/picket-agent", program_build_path());
     int code = program_run("/usr/bin/unshare", (const char *const[]){"--mount", "--net", script, sshd, folder, agent, NULL}, NULL, &output);
     buf_append(&output, "", 1);

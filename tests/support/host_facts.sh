@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes one of each thing that the agent has to see, with Debian's own programs, on a host of its own: the caller gives it new mount and
 # network namespaces (unshare --mount --net), in which it lays writable folders over those that it changes.
-#   host_facts.sh FOLDER_OF_SSHD EMPTY_FOLDER AGENT
+#   host_facts.sh FOLDER_OF_UNPACKED EMPTY_FOLDER AGENT
 # Prints what the agent has printed, once all has been done and seen; otherwise ends with a sentence and 1.
 set -eu
 sshd=$1 folder=$2 agent=$3
