@@ -2,7 +2,6 @@
 
 #define SPRAY_ADDRESSES_MIN 10     /* on a port that people log in by */
 #define SCAN_ADDRESSES_MIN 30      /* on any other port */
-#define PORTS_MIN 15               /* of one address */
 #define SCAN_US MINUTES_US(5)
 
 static bool is_login_port(uint32_t port)
@@ -27,24 +26,6 @@ static void judge_outgoing(struct judging *judging)
     finding_reason(finding, "RemoteAddress", TEXT("the newest of them"), event->remote_address);
 }
 
-/* One address that knocks at, or is asked for, many ports. */
-static void judge_ports(struct judging *judging)
-{
-    const struct event *event = judging->event;
-    bool in = event->direction == EVENT_IN;
-    uint32_t port = in ? event->local_port : event->remote_port;
-
-    if (event->direction == EVENT_DIRECTION_NONE || !event->remote_address.count || !port)
-        return;
-    struct text key = text_of(arena_format(judging->arena, "%s %.*s", in ? "from" : "to", TEXT_ARGS(event->remote_address)));
-    memory_note(judging->memory, judging->rule->id, key, text_of(arena_format(judging->arena, "%u", port)), 1, event->at_us, SCAN_US);
-    size_t ports = memory_sum(judging->memory, judging->rule->id, key, event->at_us, SCAN_US).values;
-    if (ports < PORTS_MIN)
-        return;
-    struct finding *finding = finding_add(judging, key);
-    finding_reason(finding, in ? "LocalPort" : "RemotePort", text_of(arena_format(judging->arena, "different ports of one address within five minutes: %zu", ports)), key);
-}
-
 static const struct rule_sample spray_samples[] = {
     {true, "ConnectionCreate {\"RemoteAddress\":\"198.51.100.1\",\"RemotePort\":\"23\",\"Direction\":\"Out\"}\nConnectionCreate {\"RemoteAddress\":\"198.51.100.2\",\"RemotePort\":\"23\",\"Direction\":\"Out\"}\n"
            "ConnectionCreate {\"RemoteAddress\":\"198.51.100.3\",\"RemotePort\":\"23\",\"Direction\":\"Out\"}\nConnectionCreate {\"RemoteAddress\":\"198.51.100.4\",\"RemotePort\":\"23\",\"Direction\":\"Out\"}\n"
@@ -55,12 +36,6 @@ static const struct rule_sample spray_samples[] = {
     {false, "x40 ConnectionCreate {\"RemoteAddress\":\"198.51.100.7\",\"RemotePort\":\"443\",\"Direction\":\"Out\"}"},
     {false, "x20 ConnectionCreate {\"RemoteAddress\":\"198.51.100.#\",\"RemotePort\":\"40#\",\"LocalPort\":\"22\",\"Direction\":\"In\"}"},
     {false, "x9 ConnectionCreate {\"RemoteAddress\":\"198.51.100.#\",\"RemotePort\":\"23\",\"Direction\":\"Out\"}"},
-};
-static const struct rule_sample port_samples[] = {
-    {true, "x15 ConnectionCreate {\"RemoteAddress\":\"192.168.1.5\",\"RemotePort\":\"1#\",\"Direction\":\"Out\"}"},
-    {true, "x15 ConnectionCreate {\"RemoteAddress\":\"203.0.113.9\",\"RemotePort\":\"40000\",\"LocalPort\":\"8#\",\"Direction\":\"In\"}"},
-    {false, "x30 ConnectionCreate {\"RemoteAddress\":\"203.0.113.9\",\"RemotePort\":\"40#\",\"LocalPort\":\"443\",\"Direction\":\"In\"}"},
-    {false, "x14 ConnectionCreate {\"RemoteAddress\":\"192.168.1.5\",\"RemotePort\":\"1#\",\"Direction\":\"Out\"}"},
 };
 
 const struct rule rule_network_scan = {
@@ -78,21 +53,4 @@ const struct rule rule_network_scan = {
     .remembers = true,
     .judge = judge_outgoing,
     RULE_SAMPLES(spray_samples),
-};
-
-const struct rule rule_port_scan = {
-    .id = "Picket_PortScan",
-    .title = "Many ports between the device and one address",
-    .severity = "Medium",
-    .tactics = "Discovery",
-    .techniques = "T1046, T0846",
-    .fires = "Fifteen different ports within five minutes, of the device by one address or of one address by the device.",
-    .spares = "Many connections with one port; many clients of one server.",
-    .needs = "Connections with their direction, or with both ports.",
-    .tuning = "An exception for the address of a scanner of one's own.",
-    .remediation = rule_block_address,
-    .kinds = EVENT_BIT(EVENT_CONNECTION),
-    .remembers = true,
-    .judge = judge_ports,
-    RULE_SAMPLES(port_samples),
 };

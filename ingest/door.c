@@ -50,7 +50,7 @@ static void refused_count(struct door *door, const struct identity *identity, un
 static void *door_run(void *context);
 static void window_send(struct door *door);
 static enum status row_send(struct row *row, struct problem *why);
-/* By names that detections go by: see detect/rule_front_door.c. */
+/* By names that detections go by: see detect/door_facts.h. */
 static void reasons_print(const struct row *row, struct picket_json_writer *writer)
 {
     static const char *const names[DEVICE_AUTH_FLAWS] = {

@@ -1,14 +1,12 @@
-#include "detect/rule.h"
+#include "detect/user_changes.h"
 
 #define REMEMBERED_US (INT64_MAX / 4) /* until the next snapshot, whenever it comes */
 #define USERS_MAX 200                 /* of one snapshot; beyond that changes are not told */
 
 /* A snapshot is kept as marks "user:group"; a user without any as "user:". The trace is written anew by each. */
-enum change { USER_ADDED_TO_GROUP, USER_REMOVED_FROM_GROUP, USER_DELETED };
-
 struct comparing {
     struct judging *judging;
-    enum change change;
+    enum user_change change;
 };
 
 static struct text mark_of(struct arena *arena, struct text user, struct text group)
@@ -86,7 +84,7 @@ static void addition_look(struct judging *judging, struct text user, struct text
         change_tell(judging, user, group, "the user came into a group");
 }
 
-static void judge_change(struct judging *judging, enum change change)
+void user_judge_change(struct judging *judging, enum user_change change)
 {
     struct comparing comparing = {judging, change};
 
@@ -101,91 +99,4 @@ static void judge_change(struct judging *judging, enum change change)
     snapshot_each(judging, snapshot_keep);
 }
 
-static void judge_added(struct judging *judging)
-{
-    judge_change(judging, USER_ADDED_TO_GROUP);
-}
-
-static void judge_removed(struct judging *judging)
-{
-    judge_change(judging, USER_REMOVED_FROM_GROUP);
-}
-
-static void judge_deleted(struct judging *judging)
-{
-    judge_change(judging, USER_DELETED);
-}
-
-static const char *const verify_change[] = {"Verify with who keeps the device that the change was meant.", "If it was not, undo it, and look at what the user did since.", NULL};
-
-#define USERS_LINE(user, groups) "LocalUsers {\"UserName\":\"" user "\",\"UserId\":\"1000\",\"GroupNames\":\"" groups "\",\"GroupIds\":\"1\"}"
-
-static const struct rule_sample added_samples[] = {
-    {true, USERS_LINE("admin", "admin") "\n+60 " USERS_LINE("admin", "admin;sudo")},
-    {true, USERS_LINE("root", "root") "\n+60 " USERS_LINE("support", "root")},
-    {false, "x2 " USERS_LINE("admin", "admin;sudo")},
-    {false, USERS_LINE("admin", "admin;sudo") "\n+60 " USERS_LINE("admin", "admin")},
-};
-static const struct rule_sample removed_samples[] = {
-    {true, USERS_LINE("admin", "admin;sudo") "\n+60 " USERS_LINE("admin", "admin")},
-    {true, USERS_LINE("pi", "pi;gpio;audio") "\n+60 " USERS_LINE("pi", "pi;audio")},
-    {false, USERS_LINE("admin", "admin") "\n+60 " USERS_LINE("admin", "admin;sudo")},
-    {false, USERS_LINE("admin", "admin;sudo") "\n+60 " USERS_LINE("admin", "sudo;admin")},
-};
-static const struct rule_sample deleted_samples[] = {
-    {true, USERS_LINE("backup", "backup") "\n+60 " USERS_LINE("admin", "admin")},
-    {true, USERS_LINE("guest", "") "\n+60 " USERS_LINE("root", "root")},
-    {false, "x2 " USERS_LINE("backup", "backup")},
-    {false, USERS_LINE("backup", "backup;adm") "\n+60 " USERS_LINE("backup", "backup")},
-};
-
-const struct rule rule_user_added_to_group = {
-    .id = "IoT_LocalUserAddedToGroup",
-    .title = "A local user came into a group",
-    .severity = "Low",
-    .tactics = "Persistence, PrivilegeEscalation",
-    .techniques = "T1098.007",
-    .fires = "A snapshot of local users holds one in a group where the snapshot before did not have it; new users too.",
-    .spares = "A device's first snapshot, which only teaches; the same groups in another order.",
-    .needs = "Local users.",
-    .tuning = "An exception for a user or a group.",
-    .remediation = verify_change,
-    .kinds = EVENT_BIT(EVENT_USER),
-    .remembers = true,
-    .judge = judge_added,
-    RULE_SAMPLES(added_samples),
-};
-
-const struct rule rule_user_removed_from_group = {
-    .id = "IoT_LocalUserDeletedFromGroup",
-    .title = "A local user left a group",
-    .severity = "Low",
-    .tactics = "Impact",
-    .techniques = "T1531",
-    .fires = "A user that is still there is missing from a group of the snapshot before.",
-    .spares = "Users that are gone altogether.",
-    .needs = "Local users.",
-    .tuning = "An exception for a user or a group.",
-    .remediation = verify_change,
-    .kinds = EVENT_BIT(EVENT_USER),
-    .remembers = true,
-    .judge = judge_removed,
-    RULE_SAMPLES(removed_samples),
-};
-
-const struct rule rule_user_deleted = {
-    .id = "IoT_LocalUserDeleted",
-    .title = "A local user was deleted",
-    .severity = "Low",
-    .tactics = "Impact",
-    .techniques = "T1531",
-    .fires = "A user of the snapshot before is not in this one.",
-    .spares = "Users that changed their groups.",
-    .needs = "Local users.",
-    .tuning = "An exception for a user.",
-    .remediation = verify_change,
-    .kinds = EVENT_BIT(EVENT_USER),
-    .remembers = true,
-    .judge = judge_deleted,
-    RULE_SAMPLES(deleted_samples),
-};
+const char *const user_verify_change[] = {"Verify with who keeps the device that the change was meant.", "If it was not, undo it, and look at what the user did since.", NULL};
