@@ -98,6 +98,15 @@ enum status simulator_feed(struct simulator *simulator, struct problem *why)
     return status;
 }
 
+/* Another signature than the right one. */
+static void token_forge(const char *token, char out[SAS_TOKEN_SIZE])
+{
+    snprintf(out, SAS_TOKEN_SIZE, "%s", token);
+    char *signature = strstr(out, "sig=");
+    if (signature)
+        signature[4] = signature[4] == 'A' ? 'B' : 'A';
+}
+
 /* "HostName=localhost:8443;DeviceId=…": where the device sends to. */
 static enum status sender_make(const char *connection, struct simulated *device, struct problem *why)
 {
@@ -107,7 +116,12 @@ static enum status sender_make(const char *connection, struct simulated *device,
     if (!count)
         return problem_set(why, STATUS_REJECT, "the connection string of %s names no host", device->id);
     snprintf(device->url, sizeof device->url, "https://%.*s/devices/%s/messages/events?api-version=2020-03-13", (int)count, host + 9, device->id);
-    return sas_make(connection, clock_utc_us() + TOKEN_S * INT64_C(1000000), device->token, why);
+    enum status status = sas_make(connection, clock_utc_us() + TOKEN_S * INT64_C(1000000), device->token, why);
+    if (!status)
+        status = sas_make(connection, clock_utc_us() - TOKEN_S * INT64_C(1000000), device->token_over, why);
+    if (!status)
+        token_forge(device->token, device->token_forged);
+    return status;
 }
 
 enum status simulated_open(struct simulator *simulator, const char *id, struct simulated *out, struct problem *why)
@@ -169,14 +183,14 @@ static size_t answer_drop(char *bytes, size_t size, size_t count, void *context)
     return size * count;
 }
 
-long simulated_send(struct simulator *simulator, const struct simulated *device, const struct buf *message)
+static long send_with(struct simulator *simulator, const struct simulated *device, const char *token, const struct buf *message, CURLcode *result)
 {
     struct curl_slist *headers = NULL;
     struct buf authorization;
     long code = 0;
 
     buf_init(&authorization, 2 * SAS_TOKEN_SIZE);
-    buf_format(&authorization, "Authorization: %s", device->token);
+    buf_format(&authorization, "Authorization: %s", token);
     headers = curl_slist_append(headers, authorization.bytes);
     headers = curl_slist_append(headers, "Content-Type: application/json");
     curl_easy_reset(simulator->curl);
@@ -189,11 +203,35 @@ long simulated_send(struct simulator *simulator, const struct simulated *device,
     curl_easy_setopt(simulator->curl, CURLOPT_NOSIGNAL, 1L);
     if (simulator->ca[0])
         curl_easy_setopt(simulator->curl, CURLOPT_CAINFO, simulator->ca);
-    CURLcode result = curl_easy_perform(simulator->curl);
+    *result = curl_easy_perform(simulator->curl);
     curl_easy_getinfo(simulator->curl, CURLINFO_RESPONSE_CODE, &code);
-    if (result != CURLE_OK || code != 204)
-        fprintf(stderr, "%s: %s (%ld)\n", device->id, result == CURLE_OK ? "not taken" : curl_easy_strerror(result), code);
     curl_slist_free_all(headers);
     buf_done(&authorization);
-    return result == CURLE_OK ? code : 0;
+    return *result == CURLE_OK ? code : 0;
+}
+
+long simulated_send(struct simulator *simulator, const struct simulated *device, const struct buf *message)
+{
+    CURLcode result;
+    long code = send_with(simulator, device, device->token, message, &result);
+
+    if (code != 204)
+        fprintf(stderr, "%s: %s (%ld)\n", device->id, result == CURLE_OK ? "not taken" : curl_easy_strerror(result), code);
+    return code;
+}
+
+unsigned simulated_offend(struct simulator *simulator, const struct simulated *device, enum simulated_fault fault, unsigned times)
+{
+    const char *const tokens[] = {device->token_over, device->token_forged, device->token};
+    const long expected = fault == SIMULATED_TOO_FAST ? 429 : 401;
+    struct buf message;
+    unsigned refused = 0;
+    CURLcode ignored;
+
+    buf_init(&message, 64);
+    buf_string(&message, "{}");
+    for (unsigned i = 0; i < times; i++)
+        refused += send_with(simulator, device, tokens[fault], &message, &ignored) == expected;
+    buf_done(&message);
+    return refused;
 }

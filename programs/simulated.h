@@ -22,7 +22,8 @@ MUST_CHECK enum status simulator_feed(struct simulator *simulator, struct proble
 
 struct simulated {
     char id[64];
-    char token[SAS_TOKEN_SIZE], url[1200]; /* how it sends */
+    char token[SAS_TOKEN_SIZE], url[1200];                        /* how it sends */
+    char token_over[SAS_TOKEN_SIZE], token_forged[SAS_TOKEN_SIZE]; /* and how it must not */
 };
 /* Makes the device, or finds it again, and tags it. */
 MUST_CHECK enum status simulated_open(struct simulator *simulator, const char *id, struct simulated *out, struct problem *why);
@@ -33,5 +34,10 @@ void simulated_message_event(struct buf *out, struct text name, int64_t at_us, s
 void simulated_message_close(struct buf *out);
 /* What the server answered: 204 where it took the message, 0 where there was no answer. What went wrong is told on stderr. */
 long simulated_send(struct simulator *simulator, const struct simulated *device, const struct buf *message);
+
+/* The same, as often as that, in a way that the server has to refuse: with a token that is over, with one that no key of the device signed, or, once its
+ * rate was lowered to a message a second, too fast. Returns how many were refused as they should be. */
+enum simulated_fault { SIMULATED_TOKEN_OVER, SIMULATED_TOKEN_FORGED, SIMULATED_TOO_FAST };
+unsigned simulated_offend(struct simulator *simulator, const struct simulated *device, enum simulated_fault fault, unsigned times);
 
 #endif
