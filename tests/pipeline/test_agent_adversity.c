@@ -109,9 +109,11 @@ static void agent_configure(const char *name, const char *more)
     ck_assert_int_eq(fclose(file), 0);
 }
 
+/* Back when it watches: before that a signal ends it as any program. */
 static void agent_start(const char *const *environment)
 {
     agent = program_start("picket-agent", (const char *const[]){"--config", config, NULL}, environment);
+    ck_assert(program_log_wait(agent, "watching;", WAIT_MS));
 }
 
 static void disconnected_wait(void)
@@ -342,7 +344,6 @@ START_TEST(kill_9_while_it_keeps_messages_and_a_damaged_spool_are_told)
         if (i == 3)
             spool_damage();
         agent_start(NULL);
-        ck_assert(program_log_wait(agent, "watching;", WAIT_MS));
     }
     disconnected_wait();
     relay_open(relay, true);
