@@ -10,6 +10,7 @@
 #include "agent/collector.h"
 #include "agent/file.h"
 #include "agent/socket_table.h"
+#include "agent/word_list.h"
 
 #define LINE_BYTES 1024
 
@@ -97,19 +98,6 @@ static enum baseline_result look_sysctl(const struct baseline_check *check, cons
     return exact ? found == wanted ? BASELINE_PASS : BASELINE_FAIL : found >= wanted ? BASELINE_PASS : BASELINE_FAIL;
 }
 
-static bool among(const char *list, const char *word, char between)
-{
-    size_t length = strlen(word);
-
-    while (*list) {
-        const char *end = strchrnul(list, between);
-        if ((size_t)(end - list) == length && strncasecmp(list, word, length) == 0)
-            return true;
-        list = *end ? end + 1 : end;
-    }
-    return false;
-}
-
 static enum baseline_result look_mount(const struct baseline_check *check, const char *root, char *evidence)
 {
     enum baseline_result result = BASELINE_ERROR;
@@ -126,7 +114,7 @@ static enum baseline_result look_mount(const struct baseline_check *check, const
         }
     fclose(file);
     snprintf(evidence, BASELINE_EVIDENCE_MAX, found ? "%s is mounted with %.200s" : "%s is no mount of its own", check->subject, last);
-    return found && (!*check->wanted || among(last, check->wanted, ',')) ? BASELINE_PASS : BASELINE_FAIL;
+    return found && (!*check->wanted || word_list_has(last, ',', check->wanted)) ? BASELINE_PASS : BASELINE_FAIL;
 }
 
 static enum baseline_result look_permission(const struct baseline_check *check, const char *root, char *evidence)
@@ -168,7 +156,7 @@ static enum baseline_result look_sshd(const struct baseline_check *check, const 
         return by_default ? BASELINE_PASS : BASELINE_FAIL;
     if (strncmp(wanted, "<=", 2) == 0)
         return strtol(value, NULL, 10) <= strtol(wanted + 2, NULL, 10) ? BASELINE_PASS : BASELINE_FAIL;
-    return among(wanted, value, '|') ? BASELINE_PASS : BASELINE_FAIL;
+    return word_list_has(wanted, '|', value) ? BASELINE_PASS : BASELINE_FAIL;
 }
 
 static enum baseline_result look_listens(const struct baseline_check *check, const char *root, char *evidence)
@@ -290,7 +278,7 @@ static void collect(void *memory, struct collector_scope *scope)
     payload_open_list(&payload, scope, "OSBaseline");
     for (size_t i = 0; i < baseline_check_count; i++) {
         const struct baseline_check *check = &baseline_checks[i];
-        if (settings && (among(settings->baseline_checks_disabled, check->id, ',') || among(settings->baseline_groups_disabled, check->section, ',')))
+        if (settings && (word_list_has(settings->baseline_checks_disabled, ',', check->id) || word_list_has(settings->baseline_groups_disabled, ',', check->section)))
             continue;
         report(&payload, check, baseline_look(check, scope->root, evidence), evidence);
     }

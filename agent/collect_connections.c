@@ -1,12 +1,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/collector.h"
 #include "agent/connection_watch.h"
 #include "agent/file.h"
+#include "agent/monotonic.h"
 #include "agent/process_table.h"
 #include "agent/rest.h"
 
@@ -23,7 +23,7 @@ struct memory {
     struct known *known; /* by socket_compare */
     size_t count;
     bool begun;
-    int64_t looked_s; /* when it was looked at the tables */
+    int64_t looked_ms; /* when it was looked at the tables */
 };
 
 /* One look: what there is, what was told of meanwhile, and what is known when it is over. */
@@ -233,14 +233,6 @@ static void watch_choose(struct memory *memory, const struct collector_scope *sc
     memory->watch = connection_watch_open(scope->settings->packet_buffer_bytes, &ignored);
 }
 
-static int64_t now_s(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec;
-}
-
 /* Takes what the kernel told. False: a rest is over, nothing came in it, and the tables may wait for their time. */
 static bool watch_take(struct memory *memory, struct collector_scope *scope, struct look *look)
 {
@@ -250,7 +242,7 @@ static bool watch_take(struct memory *memory, struct collector_scope *scope, str
         return true;
     uint64_t lost = connection_watch_take(memory->watch, &look->told);
     picket_agent_lose(scope->agent, scope->priority, lost, "watch-full");
-    return !rested || look->told.count || now_s() - memory->looked_s >= scope->settings->connection_polling_s;
+    return !rested || look->told.count || monotonic_now_ms() - memory->looked_ms >= scope->settings->connection_polling_s * INT64_C(1000);
 }
 
 static void collect(void *context, struct collector_scope *scope)
@@ -261,7 +253,7 @@ static void collect(void *context, struct collector_scope *scope)
     watch_choose(memory, scope);
     if (!watch_take(memory, scope, &look))
         return;
-    memory->looked_s = now_s();
+    memory->looked_ms = monotonic_now_ms();
     socket_rows_read(scope->root, NULL, &look.now);
     if (look.now.count)
         qsort(look.now.rows, look.now.count, sizeof *look.now.rows, socket_compare);

@@ -12,8 +12,10 @@
 
 #include "agent/collector.h"
 #include "agent/dns_question.h"
+#include "agent/netlink.h"
 #include "agent/process_table.h"
 #include "agent/rest.h"
+#include "agent/word_list.h"
 
 #define PACKET_MAX 1600
 #define RECENT_MAX 64
@@ -91,12 +93,10 @@ static bool filter_set(int socket)
 static int packets_open(size_t buffer_bytes, struct reason *why)
 {
     const struct sockaddr_ll all = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
-    const int size = buffer_bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)buffer_bytes;
     int made = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (made >= 0 && filter_set(made) && bind(made, (const struct sockaddr *)&all, sizeof all) == 0) {
-        if (setsockopt(made, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
-            (void)setsockopt(made, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+        socket_room(made, buffer_bytes);
         return made;
     }
     (void)reason_set(why, "%s", strerror(errno));
@@ -122,15 +122,7 @@ static bool device_wanted(const char *devices, int index)
 
     if (!*devices)
         return true;
-    if (!if_indextoname((unsigned)index, name))
-        return false;
-    for (const char *at = devices; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
-        const char *word = at + strspn(at, " ");
-        size_t length = strcspn(word, ", ");
-        if (length == strlen(name) && memcmp(word, name, length) == 0)
-            return true;
-    }
-    return false;
+    return if_indextoname((unsigned)index, name) && word_list_has(devices, ',', name);
 }
 
 static bool asked_before(struct memory *memory, const struct dns_question *question)

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#include "agent/stamp.h"
-#include "wire/json_reader.h"
+#include "agent/word_list.h"
 
 #define AGGREGATE_BYTES (64 * 1024)
 
@@ -78,31 +78,15 @@ struct collectors *collectors_open(struct picket_agent *agent, const struct pick
     return collectors;
 }
 
-/* The next name of a list with commas between; its length, 0 at the end. */
-static size_t name_next(const char **at, const char **name)
-{
-    *name = *at + strspn(*at, ", ");
-    size_t count = strcspn(*name, ",");
-    *at = *name + count;
-    while (count && (*name)[count - 1] == ' ')
-        count--;
-    return count;
-}
-
-static bool is_named(const struct collector *collector, const char *name, size_t count)
-{
-    return strlen(collector->name) == count && memcmp(collector->name, name, count) == 0;
-}
-
 bool collectors_known(const char *list, struct reason *why)
 {
     char names[COLLECTOR_NAMES_SIZE];
     const char *name;
     size_t count;
 
-    while ((count = name_next(&list, &name))) {
+    while ((count = word_list_next(&list, ',', &name))) {
         size_t i = 0;
-        while (i < collector_count && !is_named(collector_table[i], name, count))
+        while (i < collector_count && (strlen(collector_table[i]->name) != count || strncasecmp(collector_table[i]->name, name, count) != 0))
             i++;
         if (i < collector_count)
             continue;
@@ -114,12 +98,8 @@ bool collectors_known(const char *list, struct reason *why)
 
 void collectors_switch_off(struct collectors *collectors, const char *list)
 {
-    const char *name;
-    size_t count;
-
-    while ((count = name_next(&list, &name)))
-        for (size_t i = 0; i < collector_count; i++)
-            collectors->rounds[i].off |= is_named(collector_table[i], name, count);
+    for (size_t i = 0; i < collector_count; i++)
+        collectors->rounds[i].off |= word_list_has(list, ',', collector_table[i]->name);
 }
 
 void collectors_configure(struct collectors *collectors, const struct picket_settings *settings)

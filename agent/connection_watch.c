@@ -169,12 +169,10 @@ uint64_t connection_watch_take(struct connection_watch *watch, struct socket_row
 static void listen_to(struct connection_watch *watch, int socket, size_t buffer_bytes)
 {
     struct epoll_event readable = {.events = EPOLLIN};
-    const int size = buffer_bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)buffer_bytes;
 
     if (socket < 0)
         return;
-    if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
-        (void)setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    socket_room(socket, buffer_bytes);
     (void)epoll_ctl(watch->both, EPOLL_CTL_ADD, socket, &readable);
 }
 

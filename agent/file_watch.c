@@ -27,7 +27,7 @@ struct file_watch {
     char bytes[EVENTS_BYTES] __attribute__((aligned(8)));
 };
 
-/* How the kernel calls what we do. The two have the same bits for the same thing, but each its own names. */
+/* What each of the two has a bit for. */
 static const struct {
     uint64_t inotify, fanotify;
     enum file_mask mask;

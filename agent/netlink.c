@@ -23,6 +23,14 @@ int netlink_listen(int protocol, const unsigned *groups, size_t count, struct re
     return -1;
 }
 
+void socket_room(int socket, size_t bytes)
+{
+    const int size = bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)bytes;
+
+    if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
+        (void)setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+}
+
 bool attribute_next(const unsigned char **at, const unsigned char *end, struct attribute *out)
 {
     struct nlattr head;

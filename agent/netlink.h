@@ -11,6 +11,8 @@
 
 /* A socket that hears of these groups (numbers, from 1) and never waits. -1 with the reason: it is not allowed here, or not there. */
 int netlink_listen(int protocol, const unsigned *groups, size_t count, struct reason *why);
+/* Room for what comes in a burst, also in sockets of other families: as much as that, or, without CAP_NET_ADMIN, as the system allows. */
+void socket_room(int socket, size_t bytes);
 /* Whether the kernel lets us hear of the first group. */
 bool netlink_allowed(int protocol, struct reason *why);
 

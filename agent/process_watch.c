@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/netlink.h"
+
 #define WAITING_BYTES (256 * 1024)
 #define THREAD_STACK (128 * 1024)
 #define PACKET_MAX 4096
@@ -190,7 +192,6 @@ struct process_watch *process_watch_open(size_t buffer_bytes, struct reason *why
 {
     struct process_watch *watch = calloc(1, sizeof *watch);
     const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = CN_IDX_PROC};
-    const int size = buffer_bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)buffer_bytes;
 
     if (!watch)
         abort();
@@ -205,8 +206,8 @@ struct process_watch *process_watch_open(size_t buffer_bytes, struct reason *why
                 filter_set(watch->socket) && listen_ask(watch->socket);
     if (!fine)
         reason_set(why, "the kernel's process connector: %s", strerror(errno));
-    else if (setsockopt(watch->socket, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
-        (void)setsockopt(watch->socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    else
+        socket_room(watch->socket, buffer_bytes);
     if (fine && thread_start(watch))
         return watch;
     if (fine)

@@ -8,8 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "agent/monotonic.h"
 
 #define LINE_SIZE 4096
 #define PATIENCE_S 30
@@ -35,26 +36,18 @@ static void lines_add(struct lines *lines, const char *bytes, size_t count)
     }
 }
 
-static time_t now_s(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec;
-}
-
 /* False: it took too long. */
 static bool output_read(int output, struct lines *lines)
 {
     struct pollfd readable = {.fd = output, .events = POLLIN};
-    time_t until = now_s() + PATIENCE_S;
+    int64_t until_ms = monotonic_now_ms() + PATIENCE_S * 1000;
     char bytes[4096];
 
     for (;;) {
-        time_t left = until - now_s();
-        if (left <= 0)
+        int64_t left_ms = until_ms - monotonic_now_ms();
+        if (left_ms <= 0)
             return false;
-        if (poll(&readable, 1, (int)left * 1000) <= 0)
+        if (poll(&readable, 1, (int)left_ms) <= 0)
             continue;
         ssize_t got = read(output, bytes, sizeof bytes);
         if (got == 0 || (got < 0 && errno != EINTR))
@@ -88,7 +81,7 @@ static int start(const char *const *arguments, int output, pid_t *child)
 
 static int fail(struct reason *why, const char *program, const char *what)
 {
-    (void)reason_set(why, "%s %s", program, what);
+    (void)reason_set(why, "%s: %s", program, what);
     return -1;
 }
 
@@ -113,7 +106,7 @@ int program_lines(const char *const *arguments, program_line *take, void *contex
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
     if (!ended || !WIFEXITED(status))
-        return fail(why, arguments[0], ended ? "was ended by a signal" : "took longer than 30 s");
+        return fail(why, arguments[0], ended ? "ended by a signal" : "took longer than 30 s");
     if (WEXITSTATUS(status))
         (void)reason_set(why, "%s ended with %d", arguments[0], WEXITSTATUS(status));
     return WEXITSTATUS(status);

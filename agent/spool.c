@@ -9,10 +9,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/digest.h"
+#include "agent/monotonic.h"
 #include "agent/stamp.h"
 
 #define LOCK_NAME "lock"
@@ -50,14 +50,6 @@ static void describe(const struct entry *entry, struct picket_message *out);
 static bool read_body(const struct spool *spool, const struct entry *entry, char *buffer, size_t size,
                       struct picket_message *out);
 static void print_head(const struct picket_message *message, char out[HEAD_SIZE + 1]);
-
-static uint32_t now_s(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint32_t)now.tv_sec;
-}
 
 struct spool *spool_open(const char *folder, uint64_t bytes_max, struct reason *why)
 {
@@ -267,7 +259,7 @@ static void add_entry(struct spool *spool, const struct entry *entry)
         spool->entries = entries;
     }
     spool->entries[spool->end] = *entry;
-    spool->entries[spool->end++].since_s = now_s();
+    spool->entries[spool->end++].since_s = (uint32_t)(monotonic_now_ms() / 1000);
     spool->bytes += entry->bytes;
     if (entry->order >= spool->next_order)
         spool->next_order = entry->order + 1;

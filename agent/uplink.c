@@ -21,6 +21,8 @@
 #include <mbedtls/ssl.h>
 #include <mbedtls/x509_crt.h>
 
+#include "agent/monotonic.h"
+
 #define SLICE_MS 500 /* how long a wait goes on unaware that the program has to stop */
 #define PROXY_TEXT_MAX 512
 #define PROXY_HEAD_MAX 4096
@@ -170,10 +172,7 @@ void uplink_free(struct uplink *take_uplink)
 
 int64_t uplink_now_ms(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return monotonic_now_ms();
 }
 
 static bool may_wait(const struct uplink *uplink, int64_t deadline_ms, const char *doing, struct reason *why)

@@ -30,7 +30,7 @@ static const struct offence {
     {"IoT_Expired_SAS_Token", SIMULATED_TOKEN_OVER, 1},
     {"IoT_Invalid_SAS_Token", SIMULATED_TOKEN_FORGED, 1},
     {"Picket_IdentityBruteForce", SIMULATED_TOKEN_FORGED, 12},
-    {"Picket_MessageFlood", SIMULATED_TOO_FAST, 150}, /* the last, since the device is slow from then on */
+    {"Picket_MessageFlood", SIMULATED_TOO_FAST, 150},
 };
 #define OFFENCES (sizeof offences / sizeof *offences)
 
@@ -164,7 +164,7 @@ static enum status rate_lower(struct round *round, struct problem *why)
 static enum status doors_try(struct round *round, struct problem *why)
 {
     enum status status = rate_lower(round, why);
-    bool there[OFFENCES] = {false}, off[OFFENCES];
+    bool there[OFFENCES] = {false}, off[OFFENCES] = {false};
     size_t open = 0;
 
     for (size_t i = 0; !status && i < OFFENCES && !process_stopping(); i++) {

@@ -13,6 +13,7 @@
 #include "agent/collector.h"
 #include "agent/enrol.h"
 #include "agent/linux_port.h"
+#include "agent/monotonic.h"
 #include "agent/remote.h"
 #include "agent/self_check.h"
 #include "runtime/process.h"
@@ -41,7 +42,7 @@ struct program {
     struct remote remote;
     struct hub_hooks hooks;
     unsigned failures_told;
-    time_t enrol_again_at; /* by the monotonic clock */
+    int64_t enrol_again_at_ms; /* by the monotonic clock */
     uint64_t drops_told;
     char high[QUEUE_BYTES], medium[QUEUE_BYTES / 2], low[QUEUE_BYTES / 2], message[MESSAGE_BYTES];
 };
@@ -305,13 +306,12 @@ static void tell_change(struct program *program)
 static void enrol_when_refused(struct program *program)
 {
     struct agent_config *config = &program->config;
-    struct timespec now;
+    int64_t now_ms = monotonic_now_ms();
     struct reason why;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (!program->linux_port || !config->enrolment_host[0] || config->credential.refused < REFUSED_FOR_GOOD || now.tv_sec < program->enrol_again_at)
+    if (!program->linux_port || !config->enrolment_host[0] || config->credential.refused < REFUSED_FOR_GOOD || now_ms < program->enrol_again_at_ms)
         return;
-    program->enrol_again_at = now.tv_sec + ENROL_AGAIN_S;
+    program->enrol_again_at_ms = now_ms + ENROL_AGAIN_S * INT64_C(1000);
     if (enrol_again(config, (int64_t)time(NULL), &stopping, &why) == ENROL_DONE && linux_port_renew(program->linux_port, &why))
         collectors_say(program->collectors, SEVERITY_INFORMATION, "enrolled again, as %s at %s", config->credential.device, config->credential.host);
     else if (!stopping)

@@ -96,6 +96,8 @@ static const struct {
      "missing:EventType", ""},
     {EVENT(ID "\"Category\":\"Triggered\",\"Name\":\"Coffee\",\"EventType\":\"Security\"," TIMES NOT_EMPTY, "[{\"a\":1}]"),
      "event-name-unknown", ""},
+    {EVENT(ID "\"Category\":\"Triggered\",\"Name\":\"DnsRequest\",\"EventType\":\"Security\"," TIMES NOT_EMPTY, "[{\"Domain\":\"a.example\",\"ProcessId\":7}]"),
+     "", ""},
     {EVENT(ID "\"Category\":\"Weekly\",\"Name\":\"Coffee\",\"EventType\":\"Fun\"," TIMES NOT_EMPTY, "[{\"a\":1}]"),
      "event-name-unknown enum:Category=Weekly enum:EventType=Fun", ""},
     {EVENT(ID TRIGGERED TIMES NOT_EMPTY, "[]"), "empty:Payload", ""},
