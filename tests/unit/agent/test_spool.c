@@ -179,18 +179,18 @@ END_TEST
 START_TEST(what_a_power_cut_left_half_written_is_removed)
 {
     root_write("/00000000000000000009." EPOCH "-9.3.message.tmp", "half");
-    root_write("/numbering.json.tmp", "{");
+    root_write("/numbering.tmp", "{");
     open_spool(BYTES_MAX);
     ck_assert_uint_eq(spool_count(spool), 0);
     ck_assert_int_ne(access(root_path("/00000000000000000009." EPOCH "-9.3.message.tmp"), F_OK), 0);
-    ck_assert_int_ne(access(root_path("/numbering.json.tmp"), F_OK), 0);
+    ck_assert_int_ne(access(root_path("/numbering.tmp"), F_OK), 0);
 }
 END_TEST
 
 START_TEST(files_that_are_not_ours_are_left_alone)
 {
     static const char *const names[] = {
-        "/numbering.json",
+        "/numbering",
         "/x.message",
         "/00000000000000000009.message",
         "/00000000000000000009..3.message",
