@@ -20,6 +20,7 @@
 
 #define POLL_MS 1000
 #define QUERY_MS 10000
+#define FIRST_MS 2000 /* for the place where news begin: nobody is served before */
 #define ROWS_MAX 10000 /* of one kind in a round; more come with the next */
 #define NOTES_MAX 1000 /* connections written in one statement */
 #define NOTES_WAITING_MAX 1000000 /* while the database is away; beyond that the oldest go */
@@ -46,7 +47,7 @@ struct deliveries {
     bool started;
     _Atomic bool stopping;
     char replica[UUID_SIZE];
-    uint64_t cursor; /* 0: not begun */
+    uint64_t cursor; /* 0: all that lies there is told */
     int64_t alive_ms;
     bool schema_checked, away;
     struct arena arena;
@@ -57,6 +58,7 @@ struct deliveries {
 
 static void *deliveries_run(void *context);
 static enum status round_run(struct deliveries *deliveries, struct problem *why);
+static enum status horizon_read(struct db *db, uint32_t timeout_ms, uint64_t *horizon, struct problem *why);
 static enum status notes_write(struct deliveries *deliveries, struct problem *why);
 static enum status methods_read(struct deliveries *deliveries, struct problem *why);
 static enum status methods_claim(struct deliveries *deliveries, const char *numbers, struct problem *why);
@@ -68,6 +70,7 @@ enum status deliveries_open(const char *conninfo, const struct deliveries_hooks 
                             struct problem *why)
 {
     struct deliveries *deliveries = calloc(1, sizeof *deliveries);
+    struct problem away;
     uint8_t id[16];
     char hex[2 * sizeof id + 1];
 
@@ -84,6 +87,10 @@ enum status deliveries_open(const char *conninfo, const struct deliveries_hooks 
     enum status status = db_open(conninfo, "picket_ingest", "picket ingest deliveries", &deliveries->db, why);
     if (!status)
         status = db_open(conninfo, "picket_ingest", "picket ingest deliveries (wake-ups)", &deliveries->listener, why);
+    /* Who connects from now on asks for what waits, so only news are of interest. Without a database to say where they
+     * begin, those who are here by the time it is back are told of everything. */
+    if (!status && horizon_read(deliveries->db, FIRST_MS, &deliveries->cursor, &away))
+        deliveries->cursor = 0;
     if (!status && pthread_create(&deliveries->thread, NULL, deliveries_run, deliveries))
         status = problem_set(why, STATUS_FAULT, "no thread for deliveries to devices");
     deliveries->started = !status;
@@ -190,11 +197,9 @@ static void *deliveries_run(void *context)
 
 static enum status round_run(struct deliveries *deliveries, struct problem *why)
 {
-    static const char horizon_sql[] = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text";
     static const char alive_sql[] = "SELECT picket.ingest_alive($1::uuid)";
     const char *const replica[] = {deliveries->replica};
-    struct db_rows *rows = NULL;
-    uint64_t horizon = 0;
+    uint64_t horizon;
     char from[24];
 
     if (!deliveries->schema_checked) {
@@ -211,13 +216,9 @@ static enum status round_run(struct deliveries *deliveries, struct problem *why)
     }
     enum status status = notes_write(deliveries, why);
     if (!status)
-        status = db_query(deliveries->db, horizon_sql, NULL, 0, QUERY_MS, &rows, why);
+        status = horizon_read(deliveries->db, QUERY_MS, &horizon, why);
     if (status)
         return status;
-    (void)text_to_u64(db_text(rows, 0, 0), &horizon);
-    db_rows_free(rows);
-    if (!deliveries->cursor)
-        deliveries->cursor = horizon; /* who connects asks for what waits, so only news are of interest */
     snprintf(from, sizeof from, "%" PRIu64, deliveries->cursor);
     status = methods_read(deliveries, why);
     if (!status)
@@ -228,6 +229,18 @@ static enum status round_run(struct deliveries *deliveries, struct problem *why)
         status = connections_read(deliveries, from, why);
     if (!status)
         deliveries->cursor = horizon;
+    return status;
+}
+
+/* Before this transaction every other has ended. */
+static enum status horizon_read(struct db *db, uint32_t timeout_ms, uint64_t *horizon, struct problem *why)
+{
+    struct db_rows *rows = NULL;
+
+    enum status status = db_query(db, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text", NULL, 0, timeout_ms, &rows, why);
+    if (!status && !text_to_u64(db_text(rows, 0, 0), horizon))
+        status = problem_set(why, STATUS_FAULT, "the database told no transaction");
+    db_rows_free(rows);
     return status;
 }
 

@@ -157,7 +157,6 @@ static void setup(void)
     ck_assert_int_eq(db_open(database_conninfo_for("picket_ingest", "deliveries"), NULL, "test", &ingest, &why), STATUS_OK);
     server_open(&a);
     server_open(&b);
-    expect_sql("SELECT count(*) FROM picket.ingest_replica", "2"); /* both have begun, so what comes now is news */
 }
 
 static void teardown(void)
@@ -167,6 +166,18 @@ static void teardown(void)
     db_close(ingest);
     db_close(owner);
     arena_done(&arena);
+}
+
+static void database_away(void)
+{
+    db_close(owner);
+    database_stop();
+}
+
+static void database_back(void)
+{
+    database_restart();
+    ck_assert_int_eq(db_open(database_conninfo_for("postgres", "deliveries"), NULL, "test", &owner, &why), STATUS_OK);
 }
 
 static void call_make(const char *device, const char *name, const char *for_interval)
@@ -362,14 +373,27 @@ START_TEST(a_database_that_was_away_is_caught_up_with)
 {
     call_make("a-1", "before", "1 minute");
     expect_heard(&a, "method a-1 before {\"in\":5}");
-    database_stop();
-    database_restart();
-    db_close(owner);
-    ck_assert_int_eq(db_open(database_conninfo_for("postgres", "deliveries"), NULL, "test", &owner, &why), STATUS_OK);
+    database_away();
+    database_back();
     call_make("a-1", "after", "1 minute");
     message_make("b-1", "after", "1 minute");
     expect_heard(&a, "method a-1 after {\"in\":5}");
     expect_heard(&b, "messages b-1");
+}
+END_TEST
+
+/* Its devices could not ask for what waits, nor could it tell where news begin. */
+START_TEST(a_server_that_starts_without_its_database_tells_of_all_that_lies_there)
+{
+    deliveries_close(a.deliveries);
+    sql("INSERT INTO picket.device (workspace_id, device_id) VALUES (1, 'a-1')");
+    sql("INSERT INTO picket.twin (workspace_id, device_id, desired) VALUES (1, 'a-1', '{\"speed\":3}')");
+    message_make("a-1", "early", "1 hour");
+    database_away();
+    server_open(&a);
+    database_back();
+    expect_heard(&a, "messages a-1");
+    expect_heard(&a, "desired a-1 2 {\"speed\": 3}");
 }
 END_TEST
 
@@ -385,6 +409,7 @@ int main(void)
         desired_properties_reach_who_is_connected,
         a_device_that_moves_to_another_server_is_told_of_at_the_first,
         a_database_that_was_away_is_caught_up_with,
+        a_server_that_starts_without_its_database_tells_of_all_that_lies_there,
     };
     const struct check_suite suite = {.name = "ingest/deliveries", .tests = tests,
                                       .count = sizeof tests / sizeof *tests, .setup = setup, .teardown = teardown,
