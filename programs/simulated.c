@@ -9,11 +9,16 @@
 #include "programs/client.h"
 #include "programs/data_folder.h"
 #include "runtime/clock.h"
+#include "runtime/process.h"
 #include "runtime/secret.h"
 
 #define FEED "simulated"
+#define CERTIFIED "certified" /* the module that shows a certificate */
 #define TOKEN_S (30 * 24 * 3600)
 #define SEND_S 10L
+#define KNOWN_MS 10000 /* until a door must know a device that was just made */
+#define LOOK_MS 50
+#define DAY_S INT64_C(86400)
 
 struct simulator {
     const struct cli *cli;
@@ -113,15 +118,107 @@ static enum status sender_make(const char *connection, struct simulated *device,
     const char *host = strstr(connection, "HostName=");
     size_t count = host ? strcspn(host + 9, ";") : 0;
 
-    if (!count)
+    if (!count || count >= sizeof device->host)
         return problem_set(why, STATUS_REJECT, "the connection string of %s names no host", device->id);
-    snprintf(device->url, sizeof device->url, "https://%.*s/devices/%s/messages/events?api-version=2020-03-13", (int)count, host + 9, device->id);
+    snprintf(device->host, sizeof device->host, "%.*s", (int)count, host + 9);
     enum status status = sas_make(connection, clock_utc_us() + TOKEN_S * INT64_C(1000000), device->token, why);
     if (!status)
         status = sas_make(connection, clock_utc_us() - TOKEN_S * INT64_C(1000000), device->token_over, why);
     if (!status)
         token_forge(device->token, device->token_forged);
     return status;
+}
+
+/* How a device calls; NULL and 0: not so. */
+struct call {
+    const char *token, *certificate; /* the latter a file */
+    const char *from;                /* the address, as curl wants it */
+    long family;                     /* CURL_IPRESOLVE_… */
+    const struct buf *message;       /* NULL: it only asks whether something waits for it, as a device can */
+};
+
+static size_t answer_drop(char *bytes, size_t size, size_t count, void *context)
+{
+    (void)bytes;
+    (void)context;
+    return size * count;
+}
+
+static struct curl_slist *call_headers(const struct call *call)
+{
+    struct curl_slist *headers = NULL;
+    char authorization[SAS_TOKEN_SIZE + 32];
+
+    if (call->token) {
+        snprintf(authorization, sizeof authorization, "Authorization: %s", call->token);
+        headers = curl_slist_append(headers, authorization);
+    }
+    return curl_slist_append(headers, "Content-Type: application/json");
+}
+
+/* The server's code, 0 where there was no answer. */
+static long call_make(struct simulator *simulator, const struct simulated *device, const struct call *call, CURLcode *result)
+{
+    struct curl_slist *headers = call_headers(call);
+    CURL *curl = simulator->curl;
+    char url[600];
+    long code = 0;
+
+    snprintf(url, sizeof url, "https://%s/devices/%s%s%s/messages/%s?api-version=2020-03-13", device->host, device->id, device->module[0] ? "/modules/" : "",
+             device->module, call->message ? "events" : "devicebound");
+    curl_easy_reset(curl);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    if (call->message) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->message->bytes);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->message->count);
+    }
+    if (call->certificate) {
+        curl_easy_setopt(curl, CURLOPT_SSLCERT, call->certificate);
+        curl_easy_setopt(curl, CURLOPT_SSLKEY, call->certificate);
+    }
+    /* What another call left open does for this one only where who calls, and from where, is no part of the connection. */
+    bool own = call->certificate || call->from || call->family;
+    curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, own ? 1L : 0L);
+    curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, own ? 1L : 0L);
+    curl_easy_setopt(curl, CURLOPT_INTERFACE, call->from);
+    curl_easy_setopt(curl, CURLOPT_IPRESOLVE, call->family);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, answer_drop);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, SEND_S);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    if (simulator->ca[0])
+        curl_easy_setopt(curl, CURLOPT_CAINFO, simulator->ca);
+    *result = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
+    curl_slist_free_all(headers);
+    return *result == CURLE_OK ? code : 0;
+}
+
+static struct call right_call(const struct simulated *device)
+{
+    return (struct call){.token = device->token[0] ? device->token : NULL, .certificate = device->certificate.file ? device->certificate.path : NULL};
+}
+
+/* A door hears of a new identity a moment after it was made. */
+static enum status let_in(struct simulator *simulator, const struct simulated *device, struct problem *why)
+{
+    int64_t until_ms = clock_monotonic_ms() + KNOWN_MS;
+    struct call call = right_call(device);
+    CURLcode result = CURLE_OK;
+    struct buf message;
+    long code;
+
+    buf_init(&message, 1024);
+    simulated_message_open(&message);
+    simulated_message_close(&message);
+    call.message = device->module[0] ? &message : NULL;
+    while ((code = call_make(simulator, device, &call, &result)) != 204 && clock_monotonic_ms() < until_ms && !process_wait_stop(LOOK_MS))
+        ;
+    buf_done(&message);
+    if (code == 204)
+        return STATUS_OK;
+    return problem_set(why, STATUS_RETRY, "%s does not let %s in: %s (%ld)", device->host, device->id,
+                       result == CURLE_OK ? "not taken" : curl_easy_strerror(result), code);
 }
 
 enum status simulated_open(struct simulator *simulator, const char *id, struct simulated *out, struct problem *why)
@@ -144,9 +241,42 @@ enum status simulated_open(struct simulator *simulator, const char *id, struct s
     snprintf(path, sizeof path, "/v1/devices/%s/twin", id);
     if (!status)
         status = simulator_call(simulator, "PATCH", path, json_pack("{s:{s:b,s:s}}", "tags", "simulated", 1, "group", "simulated"), &answer, why);
+    if (!status)
+        status = let_in(simulator, out, why);
     json_decref(answer);
     json_decref(made);
     return status;
+}
+
+enum status simulated_open_certified(struct simulator *simulator, const struct simulated *device, struct simulated *out, struct problem *why)
+{
+    int64_t now_s = clock_utc_us() / 1000000;
+    char name[2 * sizeof device->id];
+    json_t *made = NULL;
+
+    *out = (struct simulated){.module = CERTIFIED};
+    snprintf(out->id, sizeof out->id, "%s", device->id);
+    snprintf(out->host, sizeof out->host, "%s", device->host);
+    snprintf(name, sizeof name, "%s/" CERTIFIED, device->id);
+    enum status status = simulated_certificate_make(name, now_s - DAY_S, now_s + DAY_S, &out->certificate, why);
+    if (!status)
+        status = simulated_certificate_make(name, now_s - 2 * DAY_S, now_s - DAY_S, &out->certificate_over, why);
+    if (!status)
+        status = simulated_certificate_make(name, now_s - DAY_S, now_s + DAY_S, &out->certificate_other, why);
+    if (!status)
+        status = simulator_call(simulator, "POST", "/v1/devices", json_pack("{s:s,s:s,s:s,s:s}", "id", name, "authentication", "thumbprint",
+                                "primary_thumbprint", out->certificate.thumbprint, "secondary_thumbprint", out->certificate_over.thumbprint), &made, why);
+    if (!status)
+        status = let_in(simulator, out, why);
+    json_decref(made);
+    return status;
+}
+
+void simulated_close(struct simulated *device)
+{
+    simulated_certificate_done(&device->certificate);
+    simulated_certificate_done(&device->certificate_over);
+    simulated_certificate_done(&device->certificate_other);
 }
 
 void simulated_message_open(struct buf *out)
@@ -176,62 +306,73 @@ void simulated_message_close(struct buf *out)
     buf_string(out, "]}");
 }
 
-static size_t answer_drop(char *bytes, size_t size, size_t count, void *context)
-{
-    (void)bytes;
-    (void)context;
-    return size * count;
-}
-
-static long send_with(struct simulator *simulator, const struct simulated *device, const char *token, const struct buf *message, CURLcode *result)
-{
-    struct curl_slist *headers = NULL;
-    struct buf authorization;
-    long code = 0;
-
-    buf_init(&authorization, 2 * SAS_TOKEN_SIZE);
-    buf_format(&authorization, "Authorization: %s", token);
-    headers = curl_slist_append(headers, authorization.bytes);
-    headers = curl_slist_append(headers, "Content-Type: application/json");
-    curl_easy_reset(simulator->curl);
-    curl_easy_setopt(simulator->curl, CURLOPT_URL, device->url);
-    curl_easy_setopt(simulator->curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(simulator->curl, CURLOPT_POSTFIELDS, message->bytes);
-    curl_easy_setopt(simulator->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)message->count);
-    curl_easy_setopt(simulator->curl, CURLOPT_WRITEFUNCTION, answer_drop);
-    curl_easy_setopt(simulator->curl, CURLOPT_TIMEOUT, SEND_S);
-    curl_easy_setopt(simulator->curl, CURLOPT_NOSIGNAL, 1L);
-    if (simulator->ca[0])
-        curl_easy_setopt(simulator->curl, CURLOPT_CAINFO, simulator->ca);
-    *result = curl_easy_perform(simulator->curl);
-    curl_easy_getinfo(simulator->curl, CURLINFO_RESPONSE_CODE, &code);
-    curl_slist_free_all(headers);
-    buf_done(&authorization);
-    return *result == CURLE_OK ? code : 0;
-}
-
 long simulated_send(struct simulator *simulator, const struct simulated *device, const struct buf *message)
 {
+    struct call call = right_call(device);
     CURLcode result;
-    long code = send_with(simulator, device, device->token, message, &result);
 
+    call.message = message;
+    long code = call_make(simulator, device, &call, &result);
     if (code != 204)
         fprintf(stderr, "%s: %s (%ld)\n", device->id, result == CURLE_OK ? "not taken" : curl_easy_strerror(result), code);
     return code;
 }
 
-unsigned simulated_offend(struct simulator *simulator, const struct simulated *device, enum simulated_fault fault, unsigned times)
+/* Two addresses of this machine from which it reaches the server: of the loopback where the server is there, else one of each family. */
+static void places_find(struct simulator *simulator, const struct simulated *device, struct call places[2])
 {
-    const char *const tokens[] = {device->token_over, device->token_forged, device->token};
-    const long expected = fault == SIMULATED_TOO_FAST ? 429 : 401;
+    struct call call = right_call(device);
+    char *address = NULL;
+    CURLcode result;
+
+    places[0] = places[1] = call;
+    (void)call_make(simulator, device, &call, &result);
+    curl_easy_getinfo(simulator->curl, CURLINFO_PRIMARY_IP, &address);
+    bool loopback = address && (strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0);
+    places[0].family = CURL_IPRESOLVE_V4;
+    places[0].from = loopback ? "host!127.0.0.1" : NULL;
+    places[1].family = loopback ? CURL_IPRESOLVE_V4 : CURL_IPRESOLVE_V6;
+    places[1].from = loopback ? "host!127.0.0.2" : NULL;
+}
+
+static enum status rate_lower(struct simulator *simulator, const struct simulated *device)
+{
+    struct problem ignored;
+    json_t *answer = NULL;
+    char path[128];
+
+    snprintf(path, sizeof path, "/v1/devices/%s", device->id);
+    enum status status = simulator_call(simulator, "PATCH", path, json_pack("{s:i}", "messages_per_second", 1), &answer, &ignored);
+    json_decref(answer);
+    return status;
+}
+
+bool simulated_offend(struct simulator *simulator, const struct simulated *device, enum simulated_fault fault, unsigned times)
+{
+    struct call ways[2] = {right_call(device), right_call(device)};
+    long expected = fault == SIMULATED_TWO_PLACES ? 204 : fault == SIMULATED_TOO_FAST ? 429 : 401;
+    unsigned count = 0;
     struct buf message;
-    unsigned refused = 0;
     CURLcode ignored;
 
-    buf_init(&message, 64);
-    buf_string(&message, "{}");
-    for (unsigned i = 0; i < times; i++)
-        refused += send_with(simulator, device, tokens[fault], &message, &ignored) == expected;
+    if (fault == SIMULATED_TOO_FAST && rate_lower(simulator, device))
+        return false;
+    buf_init(&message, 1024);
+    simulated_message_open(&message);
+    simulated_message_close(&message);
+    switch (fault) {
+    case SIMULATED_TOKEN_OVER: ways[0].token = device->token_over; break;
+    case SIMULATED_TOKEN_FORGED: ways[0].token = device->token_forged; break;
+    case SIMULATED_CERTIFICATE_OVER: ways[0].certificate = device->certificate_over.path; break;
+    case SIMULATED_CERTIFICATE_OTHER: ways[0].certificate = device->certificate_other.path; break;
+    case SIMULATED_TWO_PLACES: places_find(simulator, device, ways); break;
+    case SIMULATED_TOO_FAST: break;
+    }
+    if (fault != SIMULATED_TWO_PLACES)
+        ways[0].message = &message;
+    unsigned spare = fault == SIMULATED_TOO_FAST ? 10 * times : 0; /* the lower rate is in force a moment after it was set */
+    for (unsigned i = 0; count < times && i - count <= spare; i++)
+        count += call_make(simulator, device, &ways[fault == SIMULATED_TWO_PLACES && i % 2], &ignored) == expected;
     buf_done(&message);
-    return refused;
+    return count == times;
 }

@@ -5,6 +5,7 @@
 
 #include "programs/cli.h"
 #include "programs/sas.h"
+#include "programs/simulated_certificate.h"
 #include "runtime/buf.h"
 #include "runtime/status.h"
 #include "runtime/text.h"
@@ -21,12 +22,17 @@ MUST_CHECK enum status simulator_call(struct simulator *simulator, const char *m
 MUST_CHECK enum status simulator_feed(struct simulator *simulator, struct problem *why);
 
 struct simulated {
-    char id[64];
-    char token[SAS_TOKEN_SIZE], url[1200];                        /* how it sends */
-    char token_over[SAS_TOKEN_SIZE], token_forged[SAS_TOKEN_SIZE]; /* and how it must not */
+    char id[64], module[64], host[300];
+    /* How it sends, and how it must not: one that has certificates signs no tokens. */
+    char token[SAS_TOKEN_SIZE], token_over[SAS_TOKEN_SIZE], token_forged[SAS_TOKEN_SIZE];
+    struct simulated_certificate certificate, certificate_over, certificate_other;
 };
-/* Makes the device, or finds it again, and tags it. */
+/* Makes the device, or finds it again, and tags it. STATUS_OK: the door lets it in. */
 MUST_CHECK enum status simulated_open(struct simulator *simulator, const char *id, struct simulated *out, struct problem *why);
+/* Makes a module of the device, that shows a certificate. STATUS_RETRY: the door does not let it in, as where a proxy keeps certificates. It takes
+ * simulated_close(), whatever is answered. */
+MUST_CHECK enum status simulated_open_certified(struct simulator *simulator, const struct simulated *device, struct simulated *out, struct problem *why);
+void simulated_close(struct simulated *device); /* what the server knows of it stays */
 
 /* A message: opened, its events one after the other, closed. `payload` is what stands between the brackets of an event's payload. */
 void simulated_message_open(struct buf *out);
@@ -35,9 +41,16 @@ void simulated_message_close(struct buf *out);
 /* What the server answered: 204 where it took the message, 0 where there was no answer. What went wrong is told on stderr. */
 long simulated_send(struct simulator *simulator, const struct simulated *device, const struct buf *message);
 
-/* The same, as often as that, in a way that the server has to refuse: with a token that is over, with one that no key of the device signed, or, once its
- * rate was lowered to a message a second, too fast. Returns how many were refused as they should be. */
-enum simulated_fault { SIMULATED_TOKEN_OVER, SIMULATED_TOKEN_FORGED, SIMULATED_TOO_FAST };
-unsigned simulated_offend(struct simulator *simulator, const struct simulated *device, enum simulated_fault fault, unsigned times);
+/* What a server has to notice. */
+enum simulated_fault {
+    SIMULATED_TOKEN_OVER,
+    SIMULATED_TOKEN_FORGED, /* signed with no key of the device */
+    SIMULATED_CERTIFICATE_OVER,
+    SIMULATED_CERTIFICATE_OTHER, /* of which the device was not enrolled with the thumbprint */
+    SIMULATED_TWO_PLACES,        /* in turns; nothing is refused */
+    SIMULATED_TOO_FAST,          /* its rate is lowered to a message a second before */
+};
+/* Does that as often. False: not as often as that, since the server answered otherwise or this machine has no second address to call from. */
+bool simulated_offend(struct simulator *simulator, const struct simulated *device, enum simulated_fault fault, unsigned times);
 
 #endif

@@ -1,13 +1,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "programs/certificate_pair.h"
 #include "programs/up.h"
 #include "runtime/buf.h"
 #include "runtime/process.h"
@@ -21,31 +20,24 @@
 #define RENEW_DAYS 30
 #define CLOCK_SLACK DAY /* a device whose clock is a little behind must not find it "not yet valid" */
 #define PEM_BYTES_MAX (64 * 1024)
-#define SERIAL_BYTES 16
 
-struct pair {
-    gnutls_x509_crt_t certificate;
-    gnutls_x509_privkey_t key;
-};
-
-static enum status authority_make(struct up *up, struct pair *out, struct problem *why);
-static enum status server_make(struct up *up, const struct pair *authority, struct problem *why);
-static enum status server_sign(const struct up *up, const struct pair *authority, struct pair *out, struct problem *why);
-static bool server_good(const struct up *up, const struct pair *authority);
-static enum status pair_load(const struct up *up, const char *certificate, const char *key, struct pair *out,
+static enum status authority_make(struct up *up, struct certificate_pair *out, struct problem *why);
+static enum status server_make(struct up *up, const struct certificate_pair *authority, struct problem *why);
+static enum status server_sign(const struct up *up, const struct certificate_pair *authority, struct certificate_pair *out, struct problem *why);
+static bool server_good(const struct up *up, const struct certificate_pair *authority);
+static enum status pair_load(const struct up *up, const char *certificate, const char *key, struct certificate_pair *out,
                              struct problem *why);
-static enum status pair_save(const struct up *up, const char *certificate, const char *key, const struct pair *pair,
+static enum status pair_save(const struct up *up, const char *certificate, const char *key, const struct certificate_pair *pair,
                              struct problem *why);
 static enum status pem_save(const struct up *up, const char *name, const gnutls_datum_t *pem, unsigned mode,
                             struct problem *why);
-static int pair_begin(struct pair *out, const char *name, int days);
+static int pair_begin(struct certificate_pair *out, const char *name, int days);
 static int names_add(const struct up *up, gnutls_x509_crt_t certificate);
 static void device_host_bare(const struct up *up, char *out, size_t size);
-static void pair_done(struct pair *pair);
 
 enum status up_certificates_make(struct up *up, struct problem *why)
 {
-    struct pair authority = {NULL, NULL};
+    struct certificate_pair authority = {NULL, NULL};
 
     if (mkdir(up_path(up, "certificates"), 0755) != 0 && errno != EEXIST)
         return problem_set(why, STATUS_REJECT, "%s cannot be made: %s", up_path(up, "certificates"), strerror(errno));
@@ -54,11 +46,11 @@ enum status up_certificates_make(struct up *up, struct problem *why)
                                : authority_make(up, &authority, why);
     if (!status && !server_good(up, &authority))
         status = server_make(up, &authority, why);
-    pair_done(&authority);
+    certificate_pair_done(&authority);
     return status;
 }
 
-static enum status authority_make(struct up *up, struct pair *out, struct problem *why)
+static enum status authority_make(struct up *up, struct certificate_pair *out, struct problem *why)
 {
     char name[160];
     int code;
@@ -79,20 +71,20 @@ static enum status authority_make(struct up *up, struct pair *out, struct proble
     return status;
 }
 
-static enum status server_make(struct up *up, const struct pair *authority, struct problem *why)
+static enum status server_make(struct up *up, const struct certificate_pair *authority, struct problem *why)
 {
-    struct pair server = {NULL, NULL};
+    struct certificate_pair server = {NULL, NULL};
 
     enum status status = server_sign(up, authority, &server, why);
     if (!status)
         status = pair_save(up, "certificates/server.pem", "certificates/server.key", &server, why);
     if (!status)
         up_say(up, "made a server certificate for localhost and %s", up->host_name);
-    pair_done(&server);
+    certificate_pair_done(&server);
     return status;
 }
 
-static enum status server_sign(const struct up *up, const struct pair *authority, struct pair *out, struct problem *why)
+static enum status server_sign(const struct up *up, const struct certificate_pair *authority, struct certificate_pair *out, struct problem *why)
 {
     int code = pair_begin(out, up->host_name, SERVER_DAYS);
 
@@ -118,9 +110,9 @@ static enum status server_sign(const struct up *up, const struct pair *authority
 }
 
 /* Signed by this CA, for our names, and with time left. */
-static bool server_good(const struct up *up, const struct pair *authority)
+static bool server_good(const struct up *up, const struct certificate_pair *authority)
 {
-    struct pair server = {NULL, NULL};
+    struct certificate_pair server = {NULL, NULL};
     char bare[160];
     struct problem why;
     unsigned verdict = 0;
@@ -132,11 +124,11 @@ static bool server_good(const struct up *up, const struct pair *authority)
                 gnutls_x509_crt_verify(server.certificate, &authority->certificate, 1, 0, &verdict) == 0 && verdict == 0 &&
                 gnutls_x509_crt_check_hostname(server.certificate, up->host_name) &&
                 gnutls_x509_crt_check_hostname(server.certificate, bare);
-    pair_done(&server);
+    certificate_pair_done(&server);
     return good;
 }
 
-static enum status pair_load(const struct up *up, const char *certificate, const char *key, struct pair *out,
+static enum status pair_load(const struct up *up, const char *certificate, const char *key, struct certificate_pair *out,
                              struct problem *why)
 {
     struct buf pem, key_pem;
@@ -166,22 +158,19 @@ static enum status pair_load(const struct up *up, const char *certificate, const
 }
 
 /* The key comes last and is what tells that the pair is whole. */
-static enum status pair_save(const struct up *up, const char *certificate, const char *key, const struct pair *pair,
+static enum status pair_save(const struct up *up, const char *certificate, const char *key, const struct certificate_pair *pair,
                              struct problem *why)
 {
-    gnutls_datum_t pem = {NULL, 0}, key_pem = {NULL, 0};
+    struct certificate_pem pem;
     enum status status = STATUS_OK;
 
-    if (gnutls_x509_crt_export2(pair->certificate, GNUTLS_X509_FMT_PEM, &pem) < 0 ||
-        gnutls_x509_privkey_export2(pair->key, GNUTLS_X509_FMT_PEM, &key_pem) < 0)
+    if (certificate_pair_print(pair, &pem) < 0)
         status = problem_set(why, STATUS_FAULT, "a certificate cannot be written as PEM");
     if (!status)
-        status = pem_save(up, certificate, &pem, 0644, why);
+        status = pem_save(up, certificate, &pem.certificate, 0644, why);
     if (!status)
-        status = pem_save(up, key, &key_pem, 0600, why);
-    secret_wipe(key_pem.data, key_pem.size);
-    gnutls_free(pem.data);
-    gnutls_free(key_pem.data);
+        status = pem_save(up, key, &pem.key, 0600, why);
+    certificate_pem_done(&pem);
     return status;
 }
 
@@ -193,36 +182,11 @@ static enum status pem_save(const struct up *up, const char *name, const gnutls_
     return process_write_file(path, (struct text){(const char *)pem->data, pem->size}, mode, why);
 }
 
-/* A fresh P-256 key, and a certificate that says who and how long. */
-static int pair_begin(struct pair *out, const char *name, int days)
+static int pair_begin(struct certificate_pair *out, const char *name, int days)
 {
-    unsigned char serial[SERIAL_BYTES], id[64];
-    size_t size = sizeof id;
-    time_t now = time(NULL);
+    int64_t now_s = time(NULL);
 
-    gnutls_x509_crt_init(&out->certificate);
-    gnutls_x509_privkey_init(&out->key);
-    int code = gnutls_x509_privkey_generate(out->key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
-    secret_random(serial, sizeof serial);
-    serial[0] = (unsigned char)((serial[0] & 0x7F) | 0x40); /* positive, and of full length */
-    if (code >= 0)
-        code = gnutls_x509_crt_set_version(out->certificate, 3);
-    if (code >= 0)
-        code = gnutls_x509_crt_set_serial(out->certificate, serial, sizeof serial);
-    if (code >= 0)
-        code = gnutls_x509_crt_set_activation_time(out->certificate, now - CLOCK_SLACK);
-    if (code >= 0)
-        code = gnutls_x509_crt_set_expiration_time(out->certificate, now + (time_t)days * DAY);
-    if (code >= 0)
-        code = gnutls_x509_crt_set_dn_by_oid(out->certificate, GNUTLS_OID_X520_COMMON_NAME, 0, name,
-                                             (unsigned)strnlen(name, 64));
-    if (code >= 0)
-        code = gnutls_x509_crt_set_key(out->certificate, out->key);
-    if (code >= 0)
-        code = gnutls_x509_crt_get_key_id(out->certificate, GNUTLS_KEYID_USE_SHA1, id, &size);
-    if (code >= 0)
-        code = gnutls_x509_crt_set_subject_key_id(out->certificate, id, size);
-    return code;
+    return certificate_pair_begin(out, name, now_s - CLOCK_SLACK, now_s + (int64_t)days * DAY);
 }
 
 static int names_add(const struct up *up, gnutls_x509_crt_t certificate)
@@ -254,12 +218,4 @@ static void device_host_bare(const struct up *up, char *out, size_t size)
     struct text host;
     text_cut(text_of(up->device_host), ':', &host);
     snprintf(out, size, "%.*s", TEXT_ARGS(host));
-}
-
-static void pair_done(struct pair *pair)
-{
-    if (pair->certificate)
-        gnutls_x509_crt_deinit(pair->certificate);
-    if (pair->key)
-        gnutls_x509_privkey_deinit(pair->key);
 }
