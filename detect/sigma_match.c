@@ -240,13 +240,34 @@ static const struct sigma_field *field_find(const struct sigma_event *event, str
     return NULL;
 }
 
+/* Both as events have them, so where case does not count neither is folded. */
+static bool has_at(struct text value, size_t at, struct text part, bool cased)
+{
+    struct text there = {value.bytes + at, part.count};
+
+    return cased ? text_equal(there, part) : text_equal_nocase(there, part);
+}
+
+static bool same_values(const struct sigma_clause *clause, struct text value, struct text other)
+{
+    if (!other.bytes || !value.bytes || value.count < other.count)
+        return false;
+    size_t last = value.count - other.count;
+    if (clause->same == SIGMA_EQUAL)
+        return !last && has_at(value, 0, other, clause->cased);
+    for (size_t at = clause->same == SIGMA_ENDS ? last : 0; at <= (clause->same == SIGMA_STARTS ? 0 : last); at++)
+        if (has_at(value, at, other, clause->cased))
+            return true;
+    return false;
+}
+
 static bool same_as(const struct sigma_clause *clause, const struct sigma_event *event, struct text value)
 {
     const struct sigma_field *other;
     size_t from = 0;
 
     while ((other = field_find(event, clause->text, &from)))
-        if (other->value.bytes && value.bytes && (clause->cased ? text_equal(other->value, value) : text_equal_nocase(other->value, value)))
+        if (same_values(clause, value, other->value))
             return true;
     return false;
 }

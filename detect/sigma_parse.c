@@ -127,6 +127,22 @@ static struct sigma_node *negated(struct parsing *parsing, struct sigma_node *no
     return node_of(parsing, SIGMA_NOT, nodes, 1);
 }
 
+/* Of the variants of one value, which stand side by side, any does; of the values any, or all. */
+static struct sigma_node *values_join(struct parsing *parsing, const struct sigma_item *item, struct sigma_node **nodes)
+{
+    struct sigma_node **groups = ARENA_ARRAY(parsing->arena, struct sigma_node *, item->count);
+    size_t count = 0;
+
+    if (!item->all)
+        return node_of(parsing, SIGMA_OR, nodes, item->count);
+    for (size_t from = 0, to; from < item->count; from = to) {
+        for (to = from + 1; to < item->count && item->values[to].origin == item->values[from].origin; to++)
+            ;
+        groups[count++] = node_of(parsing, SIGMA_OR, nodes + from, to - from);
+    }
+    return node_of(parsing, SIGMA_AND, groups, count);
+}
+
 /* Field|modifiers: a value or a list. `key` "": keywords. */
 static struct sigma_node *item_node(struct parsing *parsing, struct text key, const yaml_node_t *node)
 {
@@ -163,8 +179,8 @@ static struct sigma_node *item_node(struct parsing *parsing, struct text key, co
         if (clause->test == SIGMA_EXISTS && !item.values[i].truth)
             nodes[i] = negated(parsing, nodes[i]);
     }
-    struct sigma_node *all = node_of(parsing, item.all ? SIGMA_AND : SIGMA_OR, nodes, item.count);
-    return item.negated ? negated(parsing, all) : all;
+    struct sigma_node *joined = values_join(parsing, &item, nodes);
+    return item.negated ? negated(parsing, joined) : joined;
 }
 
 static struct sigma_node *detection_node(struct parsing *parsing, const yaml_node_t *node);

@@ -22,7 +22,7 @@ enum sigma_test {
     SIGMA_GREATER_EQUAL,
     SIGMA_NULL,   /* there is no value */
     SIGMA_EXISTS, /* the event has the field */
-    SIGMA_SAME,   /* as the field that `text` names */
+    SIGMA_SAME,   /* as the field that `text` names, or with that at its beginning, end or anywhere: `same` */
 };
 
 /* Which part of a time is compared, where one is. */
@@ -38,7 +38,7 @@ struct sigma_token {
 struct sigma_clause {
     struct text field;   /* TEXT_NONE: any value of the event */
     struct text printed; /* "CommandLine|contains '/etc/shadow'", for people */
-    enum sigma_test test;
+    enum sigma_test test, same; /* `same`: SIGMA_EQUAL, _CONTAINS, _STARTS or _ENDS */
     enum sigma_part part;
     bool cased;
     struct text text;

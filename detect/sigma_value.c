@@ -195,8 +195,10 @@ static bool encode(struct sigma_item *item, struct text modifier)
                                                         ? base64_of(item->arena, plain)
                                                         : utf16_of(item->arena, plain, text_equal(modifier, TEXT("utf16be")),
                                                                    text_equal(modifier, TEXT("utf16"))));
-        for (size_t k = first; k < count; k++)
+        for (size_t k = first; k < count; k++) {
             out[k].raw = item->values[i].raw; /* what the rule says is what people are told */
+            out[k].origin = item->values[i].origin;
+        }
     }
     item->values = out;
     item->count = count;
@@ -244,6 +246,7 @@ static bool windash(struct sigma_item *item)
                 if (to == SIGMA_VALUES_MAX)
                     return refuse(item, "windash: more than %d variants", SIGMA_VALUES_MAX);
                 out[to] = sigma_value_text(item->arena, changed);
+                out[to].origin = item->values[i].origin;
                 open_ends(item->arena, &out[to], begins_with_star(&item->values[i]), ends_with_star(&item->values[i]));
                 at[to] = dash + strlen(dashes[d]);
                 count += d > 0;
@@ -258,7 +261,7 @@ static bool windash(struct sigma_item *item)
 
 static bool test_set(struct sigma_item *item, enum sigma_test test, struct text modifier)
 {
-    if (item->test != SIGMA_EQUAL || item->encoded)
+    if (item->test != SIGMA_EQUAL || item->encoded || item->opened)
         return refuse(item, "%.*s does not go with what stands before it in %.*s", TEXT_ARGS(modifier), TEXT_ARGS(item->modifiers));
     item->test = test;
     return true;
@@ -282,8 +285,11 @@ static bool modify(struct sigma_item *item, struct text modifier)
     if (contains || starts || ends) {
         if (item->test != SIGMA_EQUAL && item->test != SIGMA_SAME)
             return refuse(item, "%.*s of what is no text", TEXT_ARGS(modifier));
-        if (item->test == SIGMA_SAME)
-            return refuse(item, "fieldref with %.*s is not supported", TEXT_ARGS(modifier));
+        if (item->test == SIGMA_SAME) {
+            item->same = contains ? SIGMA_CONTAINS : starts ? SIGMA_STARTS : SIGMA_ENDS;
+            return true;
+        }
+        item->opened = true;
         if (!texts_alone(item, arena_string(item->arena, modifier)))
             return false;
         for (size_t i = 0; i < item->count; i++)
@@ -324,13 +330,16 @@ static bool modify(struct sigma_item *item, struct text modifier)
 bool sigma_modify(struct sigma_item *item)
 {
     struct text rest = item->modifiers, modifier;
+    size_t written = item->count;
 
+    for (size_t i = 0; i < item->count; i++)
+        item->values[i].origin = i;
     while (rest.bytes && rest.count) {
         rest = text_cut(rest, '|', &modifier);
         if (!modify(item, modifier))
             return false;
     }
-    if (item->all && item->count < 2)
+    if (item->all && written < 2)
         return refuse(item, "all of one value says nothing: %.*s", TEXT_ARGS(item->field.bytes ? item->field : TEXT("keywords")));
     return true;
 }
@@ -424,7 +433,7 @@ struct sigma_clause *sigma_clause_of(struct sigma_item *item, const struct sigma
 {
     struct sigma_clause *clause = ARENA_NEW(item->arena, struct sigma_clause);
 
-    *clause = (struct sigma_clause){.field = item->field, .test = item->test, .part = item->part, .cased = item->cased, .text = value->raw};
+    *clause = (struct sigma_clause){.field = item->field, .test = item->test, .same = item->same, .part = item->part, .cased = item->cased, .text = value->raw};
     bool compares = item->test >= SIGMA_LESS && item->test <= SIGMA_GREATER_EQUAL;
     if ((compares || item->part) && value->kind != SIGMA_VALUE_NUMBER) {
         refuse(item, "a number is wanted in %.*s|%.*s, and not %.*s", TEXT_ARGS(item->field), TEXT_ARGS(item->modifiers), TEXT_ARGS(value->raw));
@@ -446,7 +455,8 @@ struct sigma_clause *sigma_clause_of(struct sigma_item *item, const struct sigma
         return NULL;
     else if (item->test == SIGMA_EQUAL && value->kind == SIGMA_VALUE_TEXT)
         shape(item, clause, value);
-    clause->printed = text_of(arena_format(item->arena, "%.*s%s%s '%.*s'", TEXT_ARGS(item->field.bytes ? item->field : TEXT("event")),
-                                           item->negated ? " not " : " ", test_name(clause->test), TEXT_ARGS(value->raw)));
+    const char *verb = clause->test == SIGMA_SAME && clause->same != SIGMA_EQUAL ? test_name(clause->same) : test_name(clause->test);
+    clause->printed = text_of(arena_format(item->arena, "%.*s%s%s %s'%.*s'", TEXT_ARGS(item->field.bytes ? item->field : TEXT("event")),
+                                           item->negated ? " not " : " ", verb, clause->test == SIGMA_SAME ? "the field " : "", TEXT_ARGS(value->raw)));
     return clause;
 }

@@ -12,6 +12,7 @@ struct sigma_value {
     size_t count;
     double number;
     bool truth;
+    size_t origin; /* which of the rule's values this is a variant of: one of a value's variants is enough, also under "all" */
 };
 
 #define SIGMA_VALUES_MAX 4096 /* of one field, all variants counted */
@@ -26,7 +27,8 @@ struct sigma_item {
     size_t count;
     enum sigma_test test; /* SIGMA_EQUAL: as the values' patterns say */
     enum sigma_part part;
-    bool all, negated, cased, insensitive, multiline, dotall, encoded;
+    enum sigma_test same; /* of SIGMA_SAME: how much of the field is the other's */
+    bool all, negated, cased, insensitive, multiline, dotall, encoded, opened;
     const struct sigma_placeholder *placeholders; /* of the rule; NULL: none */
     char *reason; /* SIGMA_REASON_SIZE bytes; "" while all is well */
 };

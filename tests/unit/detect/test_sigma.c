@@ -147,8 +147,22 @@ START_TEST(modifiers_change_what_values_mean)
     values("F|contains|windash: ' -c '", VALUES("F=x -c y", "F=x /c y", "F=x \u2014c y", NULL, "F=x c y", "F=x -cc y"));
     values("F|windash|contains: '-a -b'", VALUES("F=-a -b", "F=/a /b", "F=-a /b", NULL, "F=-a"));
     values("F|fieldref: G", VALUES("F=a;G=A", NULL, "F=a;G=b", "F=a"));
+    values("F|fieldref|neq: G", VALUES("F=a;G=b", "F=a", NULL, "F=a;G=A"));
+    values("F|fieldref|contains: G", VALUES("F=xaby;G=AB", "F=ab;G=ab", "F=a;G=", NULL, "F=axb;G=ab", "F=a;G=ab", "F=a", "F;G=a"));
+    values("F|fieldref|startswith: G", VALUES("F=abx;G=AB", NULL, "F=xab;G=ab", "F=a;G=ab"));
+    values("F|fieldref|endswith: [G, H]", VALUES("F=xab;G=AB", "F=xc;G=ab;H=c", NULL, "F=abx;G=ab", "F=b;G=ab"));
     values("F|hour: 10", VALUES("F=2026-01-31T10:20:30Z", NULL, "F=2026-01-31T11:20:30Z", "F=10"));
     values("F|week|gte: 5", VALUES("F=2026-01-31", NULL, "F=2026-01-18"));
+}
+END_TEST
+
+START_TEST(all_wants_one_variant_of_each_value)
+{
+    values("F|contains|all|windash: [' -a', ' -b']", VALUES("F=x -a -b", "F=x /b -a", "F= /a /b", NULL, "F=x -a /a", "F= -b", "F=ab"));
+    values("F|windash|contains|all: ['-a', x]", VALUES("F=/a x", "F=x-a", NULL, "F=-a", "F=x"));
+    values("F|base64offset|contains|all: [foobar, 'ping ']", VALUES("F=Zm9vYmFycGluZyA=", NULL, "F=Zm9vYmFy", "F=cGluZyA="));
+    values("F|contains|all|windash|neq: [' -a', ' -b']", VALUES("F= -a", NULL, "F= /a -b"));
+    refused("  s:\n    F|contains|all|windash: -a\n  condition: s", "all of one value");
 }
 END_TEST
 
@@ -207,6 +221,8 @@ END_TEST
 
 START_TEST(what_is_not_understood_is_refused_with_the_reason)
 {
+    refused("  s:\n    F|contains|fieldref: G\n  condition: s", "fieldref does not go with what stands before it");
+    refused("  s:\n    F|startswith|re: x\n  condition: s", "re does not go with what stands before it");
     refused("  s:\n    F|nonsense: x\n  condition: s", "no modifier nonsense");
     refused("  s:\n    F|expand: '%x%'\n  condition: s", "%x% stands for nothing");
     refused("  s:\n    F|expand: '%x%'\n  condition: s\nplaceholders: {x: {}}", "a list of texts");
@@ -405,6 +421,7 @@ int main(void)
     const TTest *const tests[] = {
         values_are_patterns_without_case,
         modifiers_change_what_values_mean,
+        all_wants_one_variant_of_each_value,
         maps_are_all_lists_are_any,
         conditions_have_their_order,
         placeholders_stand_for_the_values_that_the_rule_names,
