@@ -7,7 +7,7 @@
 
 #define FIELDS_MAX 64
 #define SNIFF_LINES 200
-#define STIX_TERMS_MAX 64
+#define PATTERN_BYTES_MAX 65536
 
 struct reading {
     feed_take *take;
@@ -195,6 +195,8 @@ static void misp_attributes(struct reading *reading, const json_t *holder)
     json_array_foreach (json_object_get(holder, "Attribute"), i, attribute) {
         const char *kind = json_string_value(json_object_get(attribute, "type")), *value = json_string_value(json_object_get(attribute, "value"));
         bool wanted = false, fine = false;
+        if (json_is_true(json_object_get(attribute, "deleted")))
+            continue;
         for (size_t k = 0; kind && value && k < sizeof kinds / sizeof *kinds; k++)
             wanted |= strcmp(kind, kinds[k]) == 0;
         if (wanted && strstr(kind, "|port")) {
@@ -247,6 +249,35 @@ static struct text quoted_next(struct text *rest)
     return found;
 }
 
+/* What a pattern says around its quoted values, so that no word within these counts; into `out` of as many bytes. */
+static struct text unquoted(struct text pattern, char *out)
+{
+    size_t count = 0;
+    bool within = false;
+
+    for (size_t i = 0; i < pattern.count; i++) {
+        bool quote = pattern.bytes[i] == '\'';
+        if (within && pattern.bytes[i] == '\\')
+            i++;
+        else if (!within && !quote)
+            out[count++] = pattern.bytes[i];
+        within ^= quote;
+    }
+    return (struct text){out, count};
+}
+
+/* \' and \\ stand for what is behind the backslash. */
+static struct text unescaped(struct text value, char *out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < value.count; i++) {
+        i += value.bytes[i] == '\\' && i + 1 < value.count;
+        out[count++] = value.bytes[i];
+    }
+    return (struct text){out, count};
+}
+
 static bool has_word(struct text pattern, const char *word)
 {
     return memmem(pattern.bytes, pattern.count, word, strlen(word)) != NULL;
@@ -255,18 +286,23 @@ static bool has_word(struct text pattern, const char *word)
 /* Patterns of one comparison, or of several of which any will do: what demands several at once is no list of indicators. */
 static bool pattern_take(struct reading *reading, struct text pattern)
 {
-    static const char *const objects[] = {"ipv4-addr:value", "ipv6-addr:value", "domain-name:value", "url:value", "file:hashes"};
+    static const char *const objects[] = {"ipv4-addr:value", "ipv6-addr:value", "domain-name:value", "url:value", "file:hashes",
+                                          "network-traffic:dst_ref.value", "network-traffic:src_ref.value"};
     bool any = false, known = false;
+    char room[PATTERN_BYTES_MAX];
 
+    if (pattern.count > sizeof room)
+        return false;
+    struct text words = unquoted(pattern, room);
     for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
-        known |= has_word(pattern, objects[i]);
-    if (!known || has_word(pattern, " AND ") || has_word(pattern, "FOLLOWEDBY") || has_word(pattern, " NOT ") || has_word(pattern, "!=") ||
-        has_word(pattern, " LIKE ") || has_word(pattern, " MATCHES "))
+        known |= has_word(words, objects[i]);
+    if (!known || has_word(words, " AND ") || has_word(words, "FOLLOWEDBY") || has_word(words, " NOT ") || has_word(words, "!=") ||
+        has_word(words, " LIKE ") || has_word(words, " MATCHES "))
         return false;
     for (struct text rest = pattern; rest.bytes;) {
         struct text value = quoted_next(&rest);
         if (value.bytes) /* the name of a hash in quotes is no indicator, and not taken for one */
-            any |= take(reading, value);
+            any |= take(reading, unescaped(value, room));
     }
     return any;
 }
@@ -379,8 +415,10 @@ static enum status json_read(struct reading *reading, struct text content, struc
 enum status feed_read(struct text content, enum feed_format format, feed_take *take_entry, void *context, struct feed_facts *facts, struct problem *why)
 {
     struct reading reading = {.take = take_entry, .context = context, .facts = facts, .confidence = -1};
-    struct text trimmed = text_trim(content);
 
+    if (text_starts(content, TEXT("\xef\xbb\xbf"))) /* a byte order mark, as editors on Windows write it */
+        content = (struct text){content.bytes + 3, content.count - 3};
+    struct text trimmed = text_trim(content);
     *facts = (struct feed_facts){.format = format};
     bool json = trimmed.count && (trimmed.bytes[0] == '{' || (trimmed.bytes[0] == '[' && trimmed.bytes[trimmed.count - 1] == ']'));
     if (format == FEED_MISP || format == FEED_STIX || format == FEED_WARNING || (format == FEED_ANY && json))

@@ -475,7 +475,9 @@ static const char *listed_key(struct text listed, struct key *key, struct networ
     }
     if (value.bytes[0] == '/')
         return path_key(key, value) ? "path" : NULL;
-    if (domain_key(key, value))
+    /* *.evil.example and .evil.example: its sub-domains are covered anyway */
+    size_t open = text_starts(value, TEXT("*.")) ? 2 : text_starts(value, TEXT(".")) ? 1 : 0;
+    if (domain_key(key, (struct text){value.bytes + open, value.count - open}))
         return "domain";
     bool whole = memmem(value.bytes, value.count, "://", 3) != NULL;
     struct text host, path = text_cut(value, '/', &host);

@@ -94,6 +94,13 @@ START_TEST(a_domain_covers_what_is_below_it_and_nothing_beside)
     expect("domain", "evil.example", "f:evil[.]example");
     expect("domain", "", "");
     expect("domain", ".", "");
+    ck_assert(indicators_add(set, feed, TEXT("*.stars.example")));
+    ck_assert(indicators_add(set, feed, TEXT(".dots.example")));
+    ck_assert(!indicators_add(set, feed, TEXT("*.")));
+    ck_assert(!indicators_add(set, feed, TEXT("..dots.example")));
+    expect("domain", "a.stars.example", "f:*.stars.example");
+    expect("domain", "www.dots.example", "f:.dots.example");
+    expect("domain", "xdots.example", "");
 }
 END_TEST
 
@@ -169,6 +176,9 @@ START_TEST(feeds_are_read_as_what_they_are)
     expect("domain", "who.example", "");
     expect("url", "https://post.example/1", "");
 
+    ck_assert_uint_eq(feed("marked", "\xef\xbb\xbf""192.0.2.90\r\n192.0.2.91\r\n").added, 2);
+    expect("0", "192.0.2.90", "marked:192.0.2.90");
+
     ck_assert_int_eq(feed("hosts", "# x\n127.0.0.1 localhost\n0.0.0.0 h1.example h2.example # both\n").format, FEED_HOSTS);
     expect("domain", "h2.example", "hosts:h2.example");
     ck_assert_int_eq(feed("adblock", "[Adblock Plus 2.0]\n! x\n||ad.example^$third-party\n||ad2.example^\n").format, FEED_ADBLOCK);
@@ -176,11 +186,33 @@ START_TEST(feeds_are_read_as_what_they_are)
 }
 END_TEST
 
+START_TEST(patterns_of_stix_are_read_around_their_quotes)
+{
+    const struct feed_facts facts = feed("p",
+        "[{\"type\":\"indicator\",\"pattern\":\"[url:value = 'http://q.example/it\\\\'s']\"},"
+        "{\"type\":\"indicator\",\"pattern\":\"[url:value = 'http://q.example/a AND b']\"},"
+        "{\"type\":\"indicator\",\"pattern\":\"[domain-name:value IN ('i1.example','i2.example')] OR [ipv4-addr:value ISSUBSET '192.0.2.96/28']\"},"
+        "{\"type\":\"indicator\",\"pattern\":\"[network-traffic:dst_ref.value = '192.0.2.120']\"},"
+        "{\"type\":\"indicator\",\"pattern\":\"[network-traffic:dst_ref.value = '192.0.2.121' AND network-traffic:dst_port = 23]\"},"
+        "{\"type\":\"indicator\",\"pattern\":\"[url:value LIKE 'http://like.example/%']\"},"
+        "{\"type\":\"indicator\",\"pattern\":\"[file:name = 'url:value']\"}]");
+
+    ck_assert_uint_eq(facts.added, 6);
+    ck_assert_uint_eq(facts.ignored, 3);
+    expect("url", "http://q.example/it's", "p:http://q.example/it's");
+    expect("url", "http://q.example/a AND b", "p:http://q.example/a AND b");
+    expect("domain", "i2.example", "p:i2.example");
+    expect("0", "192.0.2.111", "p:192.0.2.96/28");
+    expect("0", "192.0.2.120", "p:192.0.2.120");
+    expect("0", "192.0.2.121", "");
+}
+END_TEST
+
 START_TEST(misp_events_and_stix_bundles_are_read)
 {
     static const char misp[] =
         "{\"Event\":{\"info\":\"x\",\"Attribute\":[{\"type\":\"ip-dst|port\",\"value\":\"192.0.2.3|81\"},{\"type\":\"domain|ip\",\"value\":\"m.example|192.0.2.4\"},"
-        "{\"type\":\"text\",\"value\":\"t.example\"},{\"type\":\"filename|md5\",\"value\":\"a.bin|00000000000000000000000000000001\"}],"
+        "{\"type\":\"text\",\"value\":\"t.example\"},{\"type\":\"domain\",\"deleted\":true,\"value\":\"gone.example\"},{\"type\":\"filename|md5\",\"value\":\"a.bin|00000000000000000000000000000001\"}],"
         "\"Object\":[{\"Attribute\":[{\"type\":\"url\",\"value\":\"http://o.example/\"}]}]}}";
     static const char stix[] =
         "{\"type\":\"bundle\",\"objects\":[{\"type\":\"indicator\",\"pattern\":\"[ipv4-addr:value = '192.0.2.5' OR domain-name:value = 's.example']\"},"
@@ -245,6 +277,7 @@ int main(void)
         urls_are_the_same_however_they_are_written,
         hashes_go_by_their_digits,
         feeds_are_read_as_what_they_are,
+        patterns_of_stix_are_read_around_their_quotes,
         misp_events_and_stix_bundles_are_read,
         many_are_found_again,
     };
