@@ -4,7 +4,7 @@ FROM debian:bookworm-slim AS build
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
       gcc libc6-dev make pkg-config libmicrohttpd-dev libgnutls28-dev libmbedtls-dev librdkafka-dev libpq-dev libjansson-dev \
-      libsodium-dev libcurl4-gnutls-dev libyaml-dev libpcre2-dev zlib1g-dev libzstd-dev \
+      libsodium-dev libcurl4-gnutls-dev libidn2-dev libyaml-dev libpcre2-dev zlib1g-dev libzstd-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -14,7 +14,7 @@ RUN make -j2 PREFIX=/usr build && make PREFIX=/usr DESTDIR=/out install && strip
 FROM debian:bookworm-slim
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      libmicrohttpd12 libgnutls30 libmbedtls14 librdkafka1 libpq5 libjansson4 libsodium23 libcurl3-gnutls libyaml-0-2 libpcre2-8-0 zlib1g \
+      libmicrohttpd12 libgnutls30 libmbedtls14 librdkafka1 libpq5 libjansson4 libsodium23 libcurl3-gnutls libidn2-0 libyaml-0-2 libpcre2-8-0 zlib1g \
       libzstd1 curl ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --system --gid 10001 picket \

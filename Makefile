@@ -23,7 +23,7 @@ archive   = $(BUILD)/lib$(1).a
 objects   = $(patsubst %.c,$(BUILD)/%.o,$(shell find $(1) -name '*.c' 2>/dev/null))
 present   = $(foreach f,$(1),$(if $(wildcard $(f)/*.c),$(call archive,$(f))))
 
-SERVER_LIBS := -lmicrohttpd -lgnutls -lrdkafka -lpq -ljansson -lsodium -lyaml -lpcre2-8 -lz -lzstd -lcurl -lm
+SERVER_LIBS := -lmicrohttpd -lgnutls -lrdkafka -lpq -ljansson -lsodium -lyaml -lpcre2-8 -lz -lzstd -lcurl -lidn2 -lm
 AGENT_LIBS  := -lmbedtls -lmbedx509 -lmbedcrypto
 CHECK_LIBS  := -lcheck -lsubunit -lrt
 

@@ -1,12 +1,14 @@
 #include "detect/indicators.h"
 
 #include <arpa/inet.h>
+#include <idn2.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define KEY_BYTES_MAX 2200 /* longer URLs are no indicators */
+#define NAME_BYTES_MAX 253 /* of a domain: RFC 1035 */
 #define FEEDS_MAX 65535
 #define PORT_MAX 999999
 
@@ -300,15 +302,37 @@ static bool is_label_byte(char byte)
     return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') || byte == '-' || byte == '_' || (unsigned char)byte >= 0x80;
 }
 
-/* In small letters, without a final dot. */
+/* As questions to DNS have it: "xn--bcher-kva.example". What IDNA does not know stays as it is. */
+static struct text name_ascii(struct text name, char out[NAME_BYTES_MAX + 1])
+{
+    char utf8[NAME_BYTES_MAX + 1];
+    uint8_t *ascii = NULL;
+    bool plain = true;
+
+    for (size_t i = 0; i < name.count; i++)
+        plain &= (unsigned char)name.bytes[i] < 0x80;
+    if (plain || name.count > NAME_BYTES_MAX)
+        return name;
+    memcpy(utf8, name.bytes, name.count);
+    utf8[name.count] = '\0';
+    if (idn2_lookup_u8((const uint8_t *)utf8, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+        return name;
+    int count = snprintf(out, NAME_BYTES_MAX + 1, "%s", (const char *)ascii);
+    idn2_free(ascii);
+    return count <= NAME_BYTES_MAX ? (struct text){out, (size_t)count} : name;
+}
+
+/* In small letters, in ASCII, without a final dot. */
 static bool domain_key(struct key *key, struct text text)
 {
+    char ascii[NAME_BYTES_MAX + 1];
     bool letters = false;
     size_t label = 0, dots = 0;
 
+    text = name_ascii(text, ascii);
     if (text_ends(text, TEXT(".")))
         text.count--;
-    if (!text.count || text.count > 253)
+    if (!text.count || text.count > NAME_BYTES_MAX)
         return false;
     key_begin(key, 'd');
     for (size_t i = 0; i < text.count; i++) {
@@ -332,10 +356,11 @@ static bool domain_key(struct key *key, struct text text)
 
 bool indicators_find_domain(const struct indicators *set, struct text domain, indicator_each *each, void *context)
 {
+    char ascii[NAME_BYTES_MAX + 1];
     struct key key;
     bool found = false;
 
-    for (struct text rest = domain; rest.bytes && rest.count;) {
+    for (struct text rest = name_ascii(domain, ascii); rest.bytes && rest.count;) {
         if (domain_key(&key, rest))
             found |= find(set, &key, each, context);
         struct text label;
@@ -352,6 +377,7 @@ static bool url_key(struct key *key, struct text url, bool scheme)
     size_t head = at ? (size_t)(at - url.bytes) : 0, start = at ? head + 3 : 0, end = start;
     size_t all = text_find(url, '#');
     struct text port = TEXT_NONE;
+    char ascii[NAME_BYTES_MAX + 1];
 
     if (all > KEY_BYTES_MAX)
         return false;
@@ -371,11 +397,14 @@ static bool url_key(struct key *key, struct text url, bool scheme)
     bool https = head == 5 && text_equal_nocase((struct text){url.bytes, 5}, TEXT("https"));
     if (port.bytes && (text_equal(port, TEXT(":")) || text_equal(port, https ? TEXT(":443") : TEXT(":80"))))
         port = TEXT_NONE;
+    host = name_ascii(host, ascii);
     key_begin(key, 'u');
     for (size_t i = 0; scheme && i < head; i++)
         key->bytes[key->count++] = (char)(url.bytes[i] >= 'A' && url.bytes[i] <= 'Z' ? url.bytes[i] | 0x20 : url.bytes[i]);
     if (scheme)
         key_add(key, "://", 3);
+    if (key->count + host.count > sizeof key->bytes) /* its ASCII may be longer than it was */
+        return false;
     for (size_t i = 0; i < host.count; i++)
         key->bytes[key->count++] = (char)(host.bytes[i] >= 'A' && host.bytes[i] <= 'Z' ? host.bytes[i] | 0x20 : host.bytes[i]);
     struct text path = {url.bytes + end, all - end};

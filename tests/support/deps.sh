@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 build="gcc make pkg-config libmicrohttpd-dev libgnutls28-dev libmbedtls-dev librdkafka-dev libpq-dev libjansson-dev libsodium-dev
-       libcurl4-gnutls-dev libyaml-dev libpcre2-dev zlib1g-dev libzstd-dev"
+       libcurl4-gnutls-dev libidn2-dev libyaml-dev libpcre2-dev zlib1g-dev libzstd-dev"
 run="postgresql-15 curl ca-certificates"
 test="check libsubunit-dev musl-tools iproute2 nftables iptables rpm libfaketime openssh-client openjdk-17-jre-headless maven universal-ctags python3-venv mosquitto-clients"
 command -v npm >/dev/null || test="$test nodejs npm"

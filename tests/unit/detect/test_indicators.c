@@ -101,6 +101,12 @@ START_TEST(a_domain_covers_what_is_below_it_and_nothing_beside)
     expect("domain", "a.stars.example", "f:*.stars.example");
     expect("domain", "www.dots.example", "f:.dots.example");
     expect("domain", "xdots.example", "");
+    ck_assert(indicators_add(set, feed, TEXT("b\u00fccher.example")));
+    ck_assert(indicators_add(set, feed, TEXT("xn--strae-oqa.example")));
+    expect("domain", "www.xn--bcher-kva.example", "f:b\u00fccher.example");
+    expect("domain", "www.B\u00dcCHER.example", "f:b\u00fccher.example");
+    expect("domain", "stra\u00dfe.example", "f:xn--strae-oqa.example");
+    expect("domain", "bucher.example", "");
 }
 END_TEST
 
@@ -125,6 +131,16 @@ START_TEST(urls_are_the_same_however_they_are_written)
     expect("url", "http://d.example/only/this.sh2", "");
     expect("url", "http://user@192.0.2.1:8080/i", "f:http://192.0.2.1:8080/i");
     expect("url", "http://192.0.2.1/i", "");
+}
+END_TEST
+
+START_TEST(names_within_urls_are_compared_as_dns_has_them)
+{
+    uint16_t feed = indicators_feed(set, TEXT("f"));
+
+    ck_assert(indicators_add(set, feed, TEXT("http://b\u00fccher.example/\u00fc")));
+    expect("url", "http://XN--BCHER-KVA.example:80/\u00fc", "f:http://b\u00fccher.example/\u00fc");
+    expect("url", "http://bucher.example/\u00fc", "");
 }
 END_TEST
 
@@ -275,6 +291,7 @@ int main(void)
         addresses_networks_and_ports_are_told_apart,
         a_domain_covers_what_is_below_it_and_nothing_beside,
         urls_are_the_same_however_they_are_written,
+        names_within_urls_are_compared_as_dns_has_them,
         hashes_go_by_their_digits,
         feeds_are_read_as_what_they_are,
         patterns_of_stix_are_read_around_their_quotes,
