@@ -114,11 +114,47 @@ bool command_downloads(const struct command *command, struct text *source, struc
         return count > 0;
     }
     *source = last_argument(command);
+    for (size_t i = 1; i + 1 < command->word_count; i++) /* tftp HOST -c get FILE */
+        if (text_equal(command->words[i], TEXT("get"))) {
+            *target = event_base_name(command->words[i + 1]);
+            return true;
+        }
     *target = option_value(command, 'l', "--local-file");
     struct text remote = option_value(command, 'r', "--remote-file");
     if (!target->bytes && remote.bytes)
         *target = event_base_name(remote);
-    return command_has_letter(command, 'g') || command_word(command, "--get").bytes || command_word(command, "get").bytes;
+    return command_has_letter(command, 'g') || command_word(command, "--get").bytes;
+}
+
+/* Its words that are no options, one after the other. */
+static struct text argument_at(const struct command *command, size_t index)
+{
+    for (size_t i = 1; i < command->word_count; i++)
+        if ((!command->words[i].count || command->words[i].bytes[0] != '-') && index-- == 0)
+            return command->words[i];
+    return TEXT_NONE;
+}
+
+struct text command_writes(const struct command *command, size_t index)
+{
+    static const char *const writers[] = {"cp", "mv", "install", "ln", NULL};
+    struct text source, target;
+
+    if (index < command->output_count)
+        return command->outputs[index];
+    index -= command->output_count;
+    if (text_equal(command->name, TEXT("tee")))
+        return argument_at(command, index);
+    if (index)
+        return TEXT_NONE;
+    if (command_downloads(command, &source, &target))
+        return target;
+    if (text_equal(command->name, TEXT("dd"))) {
+        struct text word = command_word_starting(command, "of=");
+        return word.bytes ? (struct text){word.bytes + 3, word.count - 3} : TEXT_NONE;
+    }
+    bool in_place = text_equal(command->name, TEXT("sed")) && command_has_letter(command, 'i');
+    return in_place || text_among(command->name, writers) ? last_argument(command) : TEXT_NONE;
 }
 
 bool command_is_interpreter(const struct command *command)
@@ -126,6 +162,21 @@ bool command_is_interpreter(const struct command *command)
     static const char *const exact[] = {"perl", "php", "ruby", "node", "nodejs", "lua", "tclsh", "pypy", NULL};
 
     return command_is_shell(command) || text_starts(command->name, TEXT("python")) || text_among(command->name, exact);
+}
+
+bool command_is_run_as_words(const struct command_line *line, const struct command *command)
+{
+    static const char *const runners[] = {"eval", "source", ".", NULL};
+
+    while (command->is_within && command->around < line->count) {
+        command = &line->commands[command->around];
+        bool is_name = command->path.count && (command->path.bytes[0] == '`' || text_starts(command->path, TEXT("$(")));
+        if (is_name || command_is_interpreter(command) || text_among(command->name, runners))
+            return true;
+        if (!text_equal(command->name, TEXT("echo")) && !text_equal(command->name, TEXT("printf")))
+            return false;
+    }
+    return false;
 }
 
 bool path_is_temporary(struct text path)

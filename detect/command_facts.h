@@ -8,8 +8,13 @@
 /* It fetches files from elsewhere: wget, curl, tftp, ftpget and their like, asked to download. `*target` is the file that it writes,
  * TEXT_NONE where it prints or cannot be told; `*source` the URL or host, TEXT_NONE. */
 bool command_downloads(const struct command *command, struct text *source, struct text *target);
+/* The files that it writes, by a redirection, as a download, or as cp, mv, install, ln, tee, dd and sed -i do: the one at `index`, TEXT_NONE
+ * behind the last. One may be named twice. */
+struct text command_writes(const struct command *command, size_t index);
 /* It reads a program from its input or its first word: a shell, python, perl, php … */
 bool command_is_interpreter(const struct command *command);
+/* What it prints is run: it stands as the first word of another command, or among those of an interpreter, of eval, or of the shell's dot. */
+bool command_is_run_as_words(const struct command_line *line, const struct command *command);
 /* Below /tmp, /var/tmp, /dev/shm, /run and what is like them on small devices. */
 bool path_is_temporary(struct text path);
 /* It prints, searches, installs or documents what its words name and does not do it: echo, grep, man, apt … */

@@ -4,11 +4,13 @@
 
 #define NESTING_MAX 4  /* of sh -c within sh -c, and of $(…) */
 #define FILES_MAX 32   /* behind > and < together */
+#define WITHINS_MAX 16 /* of $(…) and the like in a line */
 
 struct reading {
     struct arena *arena;
     struct command *commands;
     size_t count;
+    size_t last; /* of them, the one whose output that of its list ends with: not of $(…) within it */
     struct text *words; /* of all commands, one after the other */
     size_t word_count;
     struct text *files;
@@ -24,11 +26,22 @@ struct cursor {
 
 enum token_kind { TOKEN_WORD, TOKEN_PIPE, TOKEN_THEN, TOKEN_OUTPUT, TOKEN_INPUT, TOKEN_END };
 
-static void line_read(struct reading *reading, struct text line, bool is_within);
+#define NOT_WITHIN SIZE_MAX
+static void line_read(struct reading *reading, struct text line, size_t around);
 
+static const char *const closers[] = {"}", "fi", "done", "esac", NULL};
 static const char *const shells[] = {"sh", "bash", "ash", "dash", "ksh", "zsh", "mksh", "tcsh", "csh", "fish", NULL};
 
 /* ---- words ---- */
+
+static struct text base_name(struct text path)
+{
+    size_t at = path.count;
+
+    while (at > 0 && path.bytes[at - 1] != '/')
+        at--;
+    return (struct text){path.bytes + at, path.count - at};
+}
 
 static bool is_blank(char byte)
 {
@@ -66,13 +79,24 @@ static struct text substitution(struct cursor *cursor)
     return within;
 }
 
-static bool at_substitution(const struct cursor *cursor)
+static bool at_substitution(const struct cursor *cursor, bool quoted)
 {
-    return *cursor->at == '`' || (*cursor->at == '$' && cursor->at + 1 < cursor->end && cursor->at[1] == '(');
+    char byte = *cursor->at;
+
+    return byte == '`' || ((byte == '$' || (!quoted && (byte == '<' || byte == '>'))) && cursor->at + 1 < cursor->end && cursor->at[1] == '(');
 }
 
-/* A word without its quotes; what $(…) holds stays in it as written, and is noted in `within` to be read by itself. */
-static struct text word_read(struct reading *reading, struct cursor *cursor, struct text within[], size_t *within_count, size_t within_max)
+/* What $(…) and the like hold of one line, to be read by itself. */
+struct withins {
+    struct {
+        struct text text;
+        size_t around; /* the command among whose words it stands */
+    } list[WITHINS_MAX];
+    size_t count;
+};
+
+/* A word without its quotes; what $(…) holds stays in it as written, and is noted as well. */
+static struct text word_read(struct reading *reading, struct cursor *cursor, struct withins *withins)
 {
     char *word = reading->scratch;
     size_t count = 0;
@@ -80,11 +104,11 @@ static struct text word_read(struct reading *reading, struct cursor *cursor, str
 
     while (cursor->at < cursor->end) {
         char byte = *cursor->at;
-        if (quote != '\'' && at_substitution(cursor)) {
+        if (quote != '\'' && at_substitution(cursor, quote)) {
             const char *from = cursor->at;
             struct text inner = substitution(cursor);
-            if (*within_count < within_max)
-                within[(*within_count)++] = inner;
+            if (withins->count < WITHINS_MAX)
+                withins->list[withins->count++].text = inner;
             memcpy(word + count, from, (size_t)(cursor->at - from));
             count += (size_t)(cursor->at - from);
             continue;
@@ -118,6 +142,35 @@ static void blanks_skip(struct cursor *cursor)
         cursor->at++;
 }
 
+/* Whether the last of the words asks a language for a program that stands behind it: "python3 -c", "sudo perl -ne". */
+static bool program_follows(const struct text *words, size_t count)
+{
+    static const struct {
+        const char *name;
+        char letters[3];
+    } languages[] = {{"python", "c"}, {"pypy", "c"}, {"perl", "eE"}, {"ruby", "e"}, {"php", "r"}, {"node", "ep"}, {"lua", "e"}};
+    struct text option = count > 1 ? words[count - 1] : TEXT("");
+
+    if (option.count < 2 || option.bytes[0] != '-' || option.bytes[1] == '-')
+        return false;
+    for (size_t i = 0; i + 1 < count; i++)
+        for (size_t k = 0; k < sizeof languages / sizeof *languages; k++)
+            if (text_starts(base_name(words[i]), text_of(languages[k].name)) && strchr(languages[k].letters, option.bytes[option.count - 1]))
+                return true;
+    return false;
+}
+
+/* Agents join arguments with blanks: a program that lost its quotes goes on to the end, whatever stands in it. */
+static bool program_read(struct reading *reading, struct cursor *cursor, struct text *out)
+{
+    blanks_skip(cursor);
+    if (cursor->at == cursor->end || *cursor->at == '\'' || *cursor->at == '"')
+        return false;
+    *out = arena_text(reading->arena, (struct text){cursor->at, (size_t)(cursor->end - cursor->at)});
+    cursor->at = cursor->end;
+    return true;
+}
+
 /* "2>", ">>", "&>", "<" … at the cursor; a number before it belongs to it. */
 static bool redirection(struct cursor *cursor, enum token_kind *kind)
 {
@@ -143,10 +196,10 @@ static enum token_kind token_kind_at(struct cursor *cursor)
     blanks_skip(cursor);
     if (cursor->at >= cursor->end)
         return TOKEN_END;
+    if (at_substitution(cursor, false))
+        return TOKEN_WORD;
     if (redirection(cursor, &kind))
         return kind;
-    if (at_substitution(cursor))
-        return TOKEN_WORD;
     switch (*cursor->at) {
     case '|':
         cursor->at++;
@@ -185,22 +238,13 @@ static bool is_assignment(struct text word)
     return true;
 }
 
-static struct text base_name(struct text path)
-{
-    size_t at = path.count;
-
-    while (at > 0 && path.bytes[at - 1] != '/')
-        at--;
-    return (struct text){path.bytes + at, path.count - at};
-}
-
 /* What starts the command behind it, with the options of its own that take a value. */
 static const struct starter {
     const char *name, *valued; /* letters of options */
     unsigned words;            /* of its own that come first: "timeout 10 wget" */
 } starters[] = {
     {"sudo", "ugpCRTU", 0}, {"doas", "uC", 0},  {"env", "uCS", 0},   {"nohup", "", 0},  {"nice", "n", 0},     {"ionice", "cnp", 0},
-    {"time", "fo", 0},      {"exec", "a", 0},   {"setsid", "", 0},   {"timeout", "ks", 1}, {"xargs", "IdEnPsL", 0}, {"busybox", "", 0},
+    {"time", "fo", 0},      {"exec", "a", 0},   {"setsid", "", 0},   {"timeout", "ks", 1}, {"xargs", "IdEnPsLa", 0}, {"busybox", "", 0},
     {"toybox", "", 0},      {"command", "", 0}, {"builtin", "", 0},  {"stdbuf", "ioe", 0}, {"chroot", "", 1},  {"unshare", "", 0},
     {"strace", "eopsu", 0}, {"watch", "n", 0},  {"linux32", "", 0},  {"then", "", 0},   {"do", "", 0},        {"else", "", 0},
     {"if", "", 0},          {"while", "", 0},   {"!", "", 0},        {"{", "", 0},
@@ -233,14 +277,27 @@ static size_t started_word(const struct text *words, size_t count)
     return at < count ? at : count;
 }
 
-static struct command *command_add(struct reading *reading)
+static void word_add(struct reading *reading, struct command *command, struct text word)
 {
-    return reading->count < COMMANDS_MAX ? &reading->commands[reading->count++] : NULL;
+    if (reading->word_count == COMMAND_WORDS_MAX)
+        return;
+    reading->words[reading->word_count++] = word;
+    command->word_count++;
 }
 
-/* What a shell is told with -c: the words behind it, whether they were one or lost their quotes. */
-static void shell_read(struct reading *reading, const struct command *shell)
+static struct command *command_add(struct reading *reading)
 {
+    if (reading->count == COMMANDS_MAX)
+        return NULL;
+    reading->last = reading->count;
+    return &reading->commands[reading->count++];
+}
+
+/* What a shell is told with -c: the words behind it, whether they were one or lost their quotes. False: it is told nothing. */
+static bool shell_read(struct reading *reading, struct command *shell)
+{
+    size_t before = reading->count;
+
     for (size_t i = 1; i < shell->word_count; i++) {
         struct text word = shell->words[i];
         if (word.count < 2 || word.bytes[0] != '-' || word.bytes[1] == '-' || !memchr(word.bytes, 'c', word.count))
@@ -256,13 +313,28 @@ static void shell_read(struct reading *reading, const struct command *shell)
             at += shell->words[k].count;
             joined[at++] = ' ';
         }
-        line_read(reading, (struct text){joined, at}, false);
-        return;
+        line_read(reading, (struct text){joined, at}, shell->is_within ? shell->around : NOT_WITHIN);
+        if (reading->count > before) {
+            struct command *last = &reading->commands[reading->last];
+            last->end = shell->end;
+            shell->end = COMMAND_ENDS;
+            if (!last->output_count) {
+                last->outputs = shell->outputs;
+                last->output_count = shell->output_count;
+            }
+            if (!last->input_count) {
+                last->inputs = shell->inputs;
+                last->input_count = shell->input_count;
+            }
+        }
+        return true;
     }
+    return false;
 }
 
-/* One command with what it starts, behind each other. */
-static void command_put(struct reading *reading, const struct command *read)
+/* One command with what it starts, behind each other. False: a shell's, whose words were read as commands themselves. `*put_at`: the last of
+ * them. */
+static bool command_put(struct reading *reading, const struct command *read, size_t *put_at)
 {
     struct command command = *read;
 
@@ -275,46 +347,46 @@ static void command_put(struct reading *reading, const struct command *read)
         command.words += skipped;
         command.word_count -= skipped;
         if (!command.word_count && !command.output_count)
-            return;
+            return true;
         struct command *put = command_add(reading);
         if (!put)
-            return;
+            return true;
+        *put_at = reading->last;
         command.path = command.word_count ? command.words[0] : TEXT("");
         command.name = base_name(command.path);
         size_t started = command.word_count ? started_word(command.words, command.word_count) : 0;
         command.starts_next = started < command.word_count;
         *put = command;
-        if (!command.starts_next) {
-            if (reading->nesting < NESTING_MAX && command_is_shell(put))
-                shell_read(reading, put);
-            return;
-        }
+        if (!command.starts_next)
+            return reading->nesting == NESTING_MAX || !command_is_shell(put) || !shell_read(reading, put);
         command.words += started;
         command.word_count -= started;
     }
 }
 
-static void line_read(struct reading *reading, struct text line, bool is_within)
+/* `around`: the index of the command among whose words the line stands; NOT_WITHIN. */
+static void line_read(struct reading *reading, struct text line, size_t around)
 {
     struct cursor cursor = {line.bytes, line.bytes + line.count};
-    struct text within[16];
-    size_t within_count = 0;
+    struct withins withins = {.count = 0};
+    size_t begun_at = reading->count;
     enum token_kind kind;
 
     reading->nesting++;
     do {
         struct command command = {.words = reading->words + reading->word_count,
                                   .outputs = reading->files + reading->file_count,
-                                  .is_within = is_within};
+                                  .is_within = around != NOT_WITHIN,
+                                  .around = around};
+        size_t withins_before = withins.count, put_at = reading->count;
         while ((kind = token_kind_at(&cursor)) == TOKEN_WORD || kind == TOKEN_OUTPUT || kind == TOKEN_INPUT) {
             blanks_skip(&cursor);
             const char *before = cursor.at;
-            struct text word = word_read(reading, &cursor, within, &within_count, sizeof within / sizeof *within);
+            struct text word = word_read(reading, &cursor, &withins);
             if (kind == TOKEN_WORD) {
-                if (reading->word_count < COMMAND_WORDS_MAX) {
-                    reading->words[reading->word_count++] = word;
-                    command.word_count++;
-                }
+                word_add(reading, &command, word);
+                if (program_follows(command.words, command.word_count) && program_read(reading, &cursor, &word))
+                    word_add(reading, &command, word);
                 if (cursor.at == before) /* a byte that begins nothing */
                     cursor.at++;
             } else if (word.count && reading->file_count < FILES_MAX && kind == TOKEN_OUTPUT) {
@@ -328,11 +400,22 @@ static void line_read(struct reading *reading, struct text line, bool is_within)
             }
         }
         command.end = kind == TOKEN_PIPE ? COMMAND_PIPES : kind == TOKEN_THEN ? COMMAND_THEN : COMMAND_ENDS;
-        if (command.word_count || command.output_count)
-            command_put(reading, &command);
+        if (!command.word_count && !command.output_count) {
+            if (kind == TOKEN_PIPE && reading->count > begun_at) /* (…) | */
+                reading->commands[reading->last].end = COMMAND_PIPES;
+            continue;
+        }
+        if (kind == TOKEN_PIPE && reading->count > begun_at && command.word_count == 1 && text_among(command.words[0], closers))
+            reading->commands[reading->last].end = COMMAND_PIPES; /* { …; } | */
+        if (!command_put(reading, &command, &put_at))
+            withins.count = withins_before;
+        while (withins_before < withins.count)
+            withins.list[withins_before++].around = put_at;
     } while (kind != TOKEN_END && reading->count < COMMANDS_MAX);
-    for (size_t i = 0; i < within_count && reading->nesting < NESTING_MAX; i++)
-        line_read(reading, within[i], true);
+    size_t last = reading->last;
+    for (size_t i = 0; i < withins.count && reading->nesting < NESTING_MAX; i++)
+        line_read(reading, withins.list[i].text, withins.list[i].around);
+    reading->last = last;
     reading->nesting--;
 }
 
@@ -346,7 +429,7 @@ void command_line_read(struct text line, struct arena *arena, struct command_lin
     if (!line.bytes)
         return;
     line.count = line.count < COMMAND_BYTES_MAX ? line.count : COMMAND_BYTES_MAX;
-    line_read(&reading, line, false);
+    line_read(&reading, line, NOT_WITHIN);
     struct command *kept = ARENA_ARRAY(arena, struct command, reading.count);
     struct text *kept_words = ARENA_ARRAY(arena, struct text, reading.word_count);
     struct text *kept_files = ARENA_ARRAY(arena, struct text, reading.file_count);
@@ -373,6 +456,26 @@ const struct command *command_find_any(const struct command_line *line, const ch
         if (text_among(line->commands[i].name, names))
             return &line->commands[i];
     return NULL;
+}
+
+const struct command *command_feeds(const struct command_line *line, const struct command *command)
+{
+    const struct command *last = line->commands + line->count - 1;
+
+    while (command < last && command->starts_next)
+        command++;
+    if (command == last || command->end != COMMAND_PIPES)
+        return NULL;
+    for (command++; command < last && command->starts_next;)
+        command++;
+    return command;
+}
+
+const struct command *command_fed_by(const struct command_line *line, const struct command *command)
+{
+    while (command > line->commands && command[-1].starts_next)
+        command--;
+    return command > line->commands && command[-1].end == COMMAND_PIPES ? command - 1 : NULL;
 }
 
 struct text command_word(const struct command *command, const char *word)

@@ -7,8 +7,9 @@
  * goes. Nothing is expanded or run. Agents join arguments with blanks and lose the quotes: `sh -c` takes all words behind it, so
  * that both forms read alike.
  *
- * The commands that stand within others are listed as well, behind them: those of `sh -c '…'`, of `$(…)` and back quotes, and what
- * sudo, env, nohup, busybox, xargs and their like start. */
+ * The commands that stand within others are listed as well, behind them: those of `sh -c '…'`, of `$(…)`, `<(…)` and back quotes, and what
+ * sudo, env, nohup, busybox, xargs and their like start. The last command of `sh -c '…'` and of `(…)` has what stands behind the whole: the
+ * pipe that it goes into, and, of a shell's, the files. */
 enum command_end {
     COMMAND_ENDS,  /* the line, or its list */
     COMMAND_PIPES, /* into the next command */
@@ -26,7 +27,8 @@ struct command {
     size_t input_count;
     enum command_end end;
     bool starts_next; /* it is sudo, nohup … and starts the command that is listed next */
-    bool is_within;   /* its output goes into another command's words: $(…) */
+    bool is_within;   /* its output, or a file of it, is among another command's words: $(…), <(…) … */
+    size_t around;    /* … of which this is the index in the line */
 };
 
 struct command_line {
@@ -46,6 +48,9 @@ void command_line_read(struct text line, struct arena *arena, struct command_lin
 const struct command *command_find(const struct command_line *line, const char *name, const struct command *after);
 /* The same for any of several names, NULL at their end. */
 const struct command *command_find_any(const struct command_line *line, const char *const *names, const struct command *after);
+/* The command that its output goes into, and the one whose output it gets, past sudo and the like that start one of them; NULL. */
+const struct command *command_feeds(const struct command_line *line, const struct command *command);
+const struct command *command_fed_by(const struct command_line *line, const struct command *command);
 /* A word that is exactly this one, or TEXT_NONE. The first word is the command's own and does not count. */
 struct text command_word(const struct command *command, const char *word);
 struct text command_word_among(const struct command *command, const char *const *words); /* NULL ends the list */

@@ -34,17 +34,13 @@ static bool decodes(const struct command *command)
 /* What runs or keeps its input, of the commands that it is piped through. */
 static bool ends_in_program(const struct judging *judging, const struct command *command)
 {
-    const struct command *end = judging->line->commands + judging->line->count;
-
-    if (command->is_within)
-        return true; /* its output is a word of the command around it */
-    for (; command < end; command++) {
-        if (command->output_count && !text_equal(command->outputs[0], TEXT("/dev/null")) && !text_equal(command->outputs[0], TEXT("1")) &&
-            !text_equal(command->outputs[0], TEXT("2")))
+    if (command_is_run_as_words(judging->line, command))
+        return true;
+    for (const struct command *next = command; next; next = command_feeds(judging->line, next)) {
+        if (next->output_count && !text_equal(next->outputs[0], TEXT("/dev/null")) && !text_equal(next->outputs[0], TEXT("1")) &&
+            !text_equal(next->outputs[0], TEXT("2")))
             return true;
-        if (command->end != COMMAND_PIPES && !command->starts_next)
-            return false;
-        if (command + 1 < end && command_is_interpreter(command + 1))
+        if (next != command && command_is_interpreter(next))
             return true;
     }
     return false;
@@ -68,6 +64,8 @@ static const struct rule_sample samples[] = {
     {true, "$ /bin/busybox echo -ne '\\x7f\\x45\\x4c\\x46\\x01\\x01' >> /tmp/.d"},
     {true, "$ sh -c echo aWQK | base64 -d | sh"},
     {true, "$ printf '\\177\\105\\114\\106\\002' > /dev/shm/a"},
+    {true, "$ sh -c eval $(echo aWQK | base64 -d)"},
+    {false, "$ sh -c KEY=$(base64 -d /etc/app/key.b64); logger ${#KEY}"},
     {false, "$ base64 -d /etc/ssl/ca.b64"},
     {false, "$ echo -e '\\tready\\n'"},
     {false, "$ echo '\\x41' > /var/lib/app/seed"},

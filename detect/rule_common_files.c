@@ -4,7 +4,6 @@
 static const char *const words[] = {"/bin/", "/sbin/", "/lib/", NULL};
 static const char *const common[] = {"ls", "ps", "netstat", "ss", "top", "find", "ifconfig", "ip", "login", "su", "sudo", "passwd", "sshd", "ssh", "dropbear", "init", "bash", "sh", "busybox", "cat", "grep",
                                      "df", "du", "lsof", "who", "w", "last", "crond", "cron", "systemd", "id", "kill", "mount", "wget", "curl", "telnetd", NULL};
-static const char *const writers[] = {"cp", "mv", "install", "ln", "dd", "tee", NULL};
 
 static bool is_common(struct text path)
 {
@@ -19,21 +18,13 @@ static bool is_common(struct text path)
 
 static const char *wrong_with(const struct judging *judging, const struct command *command)
 {
-    struct text source, target;
+    struct text path;
 
     (void)judging;
-    for (size_t i = 0; i < command->output_count; i++)
-        if (is_common(command->outputs[i]))
-            return "a common program is overwritten";
-    if (command_downloads(command, &source, &target) && is_common(target))
-        return "a common program is replaced by a download";
-    if (!text_among(command->name, writers) || command->word_count < 2)
-        return NULL;
-    struct text last = command->words[command->word_count - 1];
-    for (size_t i = 1; text_equal(command->name, TEXT("dd")) && i < command->word_count; i++)
-        if (text_starts(command->words[i], TEXT("of=")))
-            last = (struct text){command->words[i].bytes + 3, command->words[i].count - 3};
-    return is_common(last) ? "a common program is replaced" : NULL;
+    for (size_t i = 0; (path = command_writes(command, i)).bytes; i++)
+        if (is_common(path))
+            return "a common program is written over";
+    return NULL;
 }
 
 static const struct rule_sample samples[] = {

