@@ -3,12 +3,14 @@
 
 static const char *const words[] = {"nmap", "masscan", "zmap", "zgrab", "hydra", "medusa", "ncrack", "patator", "john", "hashcat", "sqlmap", "nikto", "metasploit", "msf", "meterpreter",
                                     "aircrack", "airodump", "aireplay", "ettercap", "bettercap", "responder", "crackmapexec", "nxc", "impacket", "wpscan", "gobuster", "dirbuster", "ffuf",
-                                    "linpeas", "linenum", "pspy", "ligolo", "sliver", "netdiscover", "thc-", "routersploit", "rsf", "wfuzz", "exploit-suggester", "traitor", "deepce", "nuclei", "dirsearch", NULL};
+                                    "linpeas", "linenum", "pspy", "ligolo", "sliver", "netdiscover", "thc-", "routersploit", "rsf", "wfuzz", "exploit-suggester", "traitor", "deepce", "nuclei", "dirsearch", "evil-winrm", "hping", "slowloris", "pnscan", "dirb",
+                                    "harvester", "yersinia", NULL};
 /* Their programs and scripts, without an ending. */
 static const char *const tools[] = {"nmap", "masscan", "zmap", "zgrab", "zgrab2", "hydra", "medusa", "ncrack", "patator", "john", "hashcat", "sqlmap", "nikto", "msfconsole", "msfvenom", "msfdb",
                                     "meterpreter", "aircrack-ng", "airodump-ng", "aireplay-ng", "ettercap", "bettercap", "responder", "crackmapexec", "nxc", "wpscan", "gobuster", "dirbuster",
                                     "ffuf", "linpeas", "linpeas_linux_amd64", "linenum", "pspy", "pspy32", "pspy64", "ligolo-agent", "sliver-client", "netdiscover", "rsf", "routersploit", "wfuzz",
-                                    "linux-exploit-suggester", "les", "traitor", "deepce", "nuclei", "dirsearch", "thc-ssl-dos", NULL};
+                                    "linux-exploit-suggester", "les", "traitor", "deepce", "nuclei", "dirsearch", "thc-ssl-dos", "metasploit", "evil-winrm", "hping3", "slowloris", "pnscan",
+                                    "dirb", "theharvester", "yersinia", NULL};
 
 static bool is_tool(struct text path)
 {
@@ -33,7 +35,7 @@ static const char *wrong_with(const struct judging *judging, const struct comman
     for (size_t i = 1; command_is_interpreter(command) && i < command->word_count; i++) {
         if (command->words[i].count && command->words[i].bytes[0] == '-')
             continue;
-        return is_tool(command->words[i]) ? "a known attack tool is run by an interpreter" : NULL;
+        return is_tool(command->words[i]) || text_contains_nocase(command->words[i], "/impacket/") ? "a known attack tool is run by an interpreter" : NULL;
     }
     return NULL;
 }
@@ -42,6 +44,8 @@ static const struct rule_sample samples[] = {
     {true, "$ nmap -sS -p- 192.168.1.0/24"},
     {true, "$ python3 /opt/sqlmap/sqlmap.py -u http://192.0.2.1/?id=1"},
     {true, "$ sh /tmp/LinEnum.sh"},
+    {true, "$ python3 /opt/impacket/examples/psexec.py u@192.0.2.1"},
+    {true, "$ hping3 -S --flood -p 80 192.0.2.1"},
     {false, "$ apt-get install -y nmap"},
     {false, "$ man hydra"},
     {false, "$ grep john /etc/passwd"},

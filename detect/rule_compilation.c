@@ -22,6 +22,15 @@ static bool is_usual(struct text path)
            text_contains_nocase(path, "cmake");
 }
 
+/* As archives of exploits call theirs: "37292.c". */
+static bool is_numbered(struct text path)
+{
+    struct text name = event_base_name(path), head;
+    uint64_t number;
+
+    return text_equal(text_cut(name, '.', &head), TEXT("c")) && head.count >= 4 && head.count <= 5 && text_to_u64(head, &number);
+}
+
 static const char *wrong_with(const struct judging *judging, const struct command *command)
 {
     (void)judging;
@@ -29,8 +38,12 @@ static const char *wrong_with(const struct judging *judging, const struct comman
         return NULL;
     for (size_t i = 1; i < command->word_count; i++) {
         struct text word = command->words[i];
+        if (text_equal(word, TEXT("-o")) && i + 1 < command->word_count && path_is_temporary(command->words[i + 1]) && !is_usual(command->words[i + 1]))
+            return "a program or library is made in a temporary folder";
         if (!is_source(word))
             continue;
+        if (is_numbered(word))
+            return "the source bears an exploit's name";
         if (path_is_temporary(word) && !is_usual(word))
             return "a source in a temporary folder is compiled";
         for (size_t k = 0; names[k]; k++)
@@ -43,6 +56,8 @@ static const char *wrong_with(const struct judging *judging, const struct comman
 static const struct rule_sample samples[] = {
     {true, "$ gcc -o /tmp/.p /tmp/p.c"},
     {true, "$ cc dirtycow.c -lpthread -o d"},
+    {true, "$ gcc 37292.c -o ofs"},
+    {true, "$ gcc -fPIC -shared -o /tmp/libx.so x.c"},
     {false, "$ gcc -O2 -c main.c -o main.o"},
     {false, "$ gcc --version"},
     {false, "$ gcc -c /tmp/pip-install-x/y.c"},
@@ -54,7 +69,7 @@ const struct rule rule_compilation = {
     .severity = "Medium",
     .tactics = "Execution, PrivilegeEscalation",
     .techniques = "T1027.004, T1068, T0890",
-    .fires = "A C or C++ source in a temporary folder, or with an exploit's name, given to a compiler. Few devices have one at all.",
+    .fires = "A C or C++ source in a temporary folder, or with an exploit's name, given to a compiler; what it makes put into one. Few devices have one at all.",
     .spares = "Sources elsewhere; packages that are built as they are installed.",
     .needs = "Processes with their command lines.",
     .tuning = "An exception for the group of build machines.",

@@ -1,9 +1,9 @@
 #include "detect/command_facts.h"
 #include "detect/rule.h"
 
-static const char *const words[] = {"mimi", "lazagne", "unshadow", "hashdump", "swap_digger", "3snake", "linikatz", "/etc/shadow", "gcore", "strace", "gdb", "pwdump", "getent", NULL};
+static const char *const words[] = {"mimi", "lazagne", "unshadow", "hashdump", "swap_digger", "3snake", "linikatz", "/etc/shadow", "gcore", "strace", "gdb", "pwdump", "getent", "pypykatz", "gimmecredz", NULL};
 static const char *const tools[] = {"mimipenguin", "mimipenguin.sh", "mimipenguin.py", "mimikatz", "lazagne", "laZagne.py", "lazagne.py", "unshadow", "hashdump", "swap_digger", "swap_digger.sh",
-                                    "3snake", "linikatz", "linikatz.sh", "pwdump", "gsecdump", NULL};
+                                    "3snake", "linikatz", "linikatz.sh", "pwdump", "gsecdump", "pypykatz", "gimmecredz", "gimmecredz.sh", NULL};
 static const char *const readers[] = {"cat", "cp", "less", "more", "head", "tail", "grep", "awk", "sed", "cut", "tac", "xxd", "od", "base64", "strings", "dd", "vi", "vim", "nano", "scp", "tar", "zip",
                                       "curl", "wget", "nc", "sort", "nl", "tee", "mv", "ln", NULL};
 static const char *const tracers[] = {"gdb", "gcore", "strace", "ltrace", NULL};

@@ -3,7 +3,7 @@
 
 static const char *const words[] = {"iptables", "ip6tables", "nft", "ufw", "firewall", "nftables", "pfctl", "csf", NULL};
 static const char *const services[] = {"firewalld", "ufw", "nftables", "iptables", "ip6tables", "firewall", "netfilter-persistent", "shorewall", "csf", NULL};
-static const char *const managers[] = {"systemctl", "service", "rc-service", "chkconfig", NULL};
+static const char *const managers[] = {"systemctl", "service", "rc-service", "chkconfig", "update-rc.d", NULL};
 static const char *const stops[] = {"stop", "disable", "mask", "kill", "off", NULL};
 
 /* The service as it is named with or without ".service". */
@@ -37,13 +37,25 @@ static const char *tables_emptied(const struct command *command)
     return NULL;
 }
 
+/* OpenWrt's: "uci set firewall.@defaults[0].input=ACCEPT". */
+static bool lets_all_in(const struct command *command)
+{
+    struct text setting = command_word_starting(command, "firewall."), name, value = text_cut(setting, '=', &name);
+
+    return text_equal(command->name, TEXT("uci")) && text_contains_nocase(name, "defaults") && (text_ends(name, TEXT(".input")) || text_ends(name, TEXT(".forward"))) &&
+           text_equal_nocase(value, TEXT("ACCEPT"));
+}
+
 static const char *wrong_with(const struct judging *judging, const struct command *command)
 {
     (void)judging;
     if (text_starts(command->name, TEXT("iptables")) || text_starts(command->name, TEXT("ip6tables")))
         return text_ends(command->name, TEXT("-restore")) || text_ends(command->name, TEXT("-save")) ? NULL : tables_emptied(command);
-    if (text_equal(command->name, TEXT("nft")) && command_word(command, "flush").bytes && command_word(command, "ruleset").bytes)
+    if (text_equal(command->name, TEXT("nft")) && ((command_word(command, "flush").bytes && command_word(command, "ruleset").bytes) ||
+                                                   (command_word(command, "delete").bytes && command_word(command, "table").bytes)))
         return "all rules of the filter are removed";
+    if (lets_all_in(command))
+        return "what no rule names is let in";
     if (text_equal(command->name, TEXT("ufw")) && (command_word(command, "disable").bytes || command_word(command, "reset").bytes))
         return "the firewall is switched off";
     if (text_equal(command->name, TEXT("pfctl")) && command_has_letter(command, 'd'))
@@ -61,6 +73,10 @@ static const struct rule_sample samples[] = {
     {true, "$ sudo systemctl stop ufw.service"},
     {true, "$ /etc/init.d/firewall stop"},
     {true, "$ busybox iptables -P INPUT ACCEPT"},
+    {true, "$ uci set firewall.@defaults[0].input=ACCEPT"},
+    {true, "$ nft delete table inet filter"},
+    {false, "$ uci set firewall.@defaults[0].input=REJECT"},
+    {false, "$ nft delete rule inet filter input handle 7"},
     {false, "$ iptables -L -n"},
     {false, "$ iptables -t nat -F"},
     {false, "$ systemctl status firewalld"},
@@ -73,7 +89,7 @@ const struct rule rule_disable_firewall = {
     .severity = "High",
     .tactics = "DefenseEvasion",
     .techniques = "T1562.004",
-    .fires = "`iptables` or `ip6tables` that flushes the filter table or lets in whatever no rule names, `nft flush ruleset`, `ufw disable`, and the stopping of "
+    .fires = "`iptables` or `ip6tables` that flushes the filter table or lets in whatever no rule names, `nft flush ruleset` or `delete table`, `ufw disable`, defaults of OpenWrt that accept, and the stopping of "
              "the firewall's service by systemctl, service or its init script (OpenWrt's too).",
     .spares = "Listing and adding rules; other tables than the filter; a policy for what goes out.",
     .needs = "Processes with their command lines.",

@@ -19,12 +19,16 @@ static const char *wrong_with(const struct judging *judging, const struct comman
         struct text word = command->words[i];
         if (is_history(word) && text_among(command->name, removers))
             return "the shell's history is removed";
+        if (is_history(word) && text_equal(command->name, TEXT("cp")) && command_word(command, "/dev/null").bytes)
+            return "the shell's history is emptied";
         if (is_history(word) && text_equal(command->name, TEXT("ln")) && command_word(command, "/dev/null").bytes)
             return "the shell's history goes nowhere";
     }
     bool unset = text_equal(command->name, TEXT("unset")) && command_word_starting(command, "HIST").bytes;
     bool set = command_word_starting(command, "HISTFILE=/dev/null").bytes || command_word_starting(command, "HISTSIZE=0").bytes || command_word_starting(command, "HISTFILESIZE=0").bytes;
-    if (unset || set || text_equal(command->path, TEXT("HISTFILE=/dev/null")) || text_equal(command->path, TEXT("HISTSIZE=0")) || text_equal(command->path, TEXT("HISTFILE=")))
+    if (unset || set || text_equal(command->path, TEXT("HISTFILE=/dev/null")) || text_equal(command->path, TEXT("HISTSIZE=0")) || text_equal(command->path, TEXT("HISTFILESIZE=0")) || text_equal(command->path, TEXT("HISTFILE=")))
+        return "the shell writes no history";
+    if (text_equal(command->name, TEXT("set")) && command_word(command, "+o").bytes && command_word(command, "history").bytes)
         return "the shell writes no history";
     for (size_t i = 0; i < command->output_count; i++)
         if (is_history(command->outputs[i]))
@@ -37,6 +41,9 @@ static const struct rule_sample samples[] = {
     {true, "$ sh -c 'unset HISTFILE; history -c'"},
     {true, "$ ln -sf /dev/null /home/pi/.ash_history"},
     {false, "$ cat /home/pi/.bash_history"},
+    {true, "$ cp /dev/null /root/.bash_history"},
+    {true, "$ bash -c set +o history"},
+    {false, "$ bash -c set -o pipefail; history"},
     {false, "$ history 20"},
 };
 

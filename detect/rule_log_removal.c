@@ -18,6 +18,27 @@ static bool is_log(struct text path)
     return !(path.count > 2 && path.bytes[path.count - 2] == '.' && path.bytes[path.count - 1] >= '0' && path.bytes[path.count - 1] <= '9');
 }
 
+/* Moved to where no rotation moves it. */
+static bool is_moved_away(const struct command *command)
+{
+    if (!text_equal(command->name, TEXT("mv")) || command->word_count < 3)
+        return false;
+    struct text to = command->words[command->word_count - 1];
+    if (text_starts(to, TEXT("/var/")) || !text_starts(to, TEXT("/")))
+        return false;
+    for (size_t i = 1; i + 1 < command->word_count; i++)
+        if (is_log(command->words[i]))
+            return true;
+    return false;
+}
+
+/* These are no text that anybody appends to. */
+static bool is_of_logins(struct text path)
+{
+    static const char *const names[] = {"wtmp", "btmp", "utmp", "lastlog", NULL};
+    return is_log(path) && text_among(event_base_name(path), names);
+}
+
 static const char *wrong_with(const struct judging *judging, const struct command *command)
 {
     static const char *const emptied_by[] = {"echo", "printf", ":", "true", "cat", "", NULL};
@@ -37,6 +58,13 @@ static const char *wrong_with(const struct judging *judging, const struct comman
         for (size_t i = 1; i < command->word_count; i++)
             if (text_starts(command->words[i], TEXT("of=")) && is_log((struct text){command->words[i].bytes + 3, command->words[i].count - 3}))
                 return "a log is overwritten";
+    if (text_equal(command->name, TEXT("ln")) && command_word(command, "/dev/null").bytes && is_log(command->words[command->word_count - 1]))
+        return "a log goes nowhere";
+    if (is_moved_away(command))
+        return "a log is moved away";
+    for (size_t i = 0; i < command->output_count; i++)
+        if (is_of_logins(command->outputs[i]))
+            return "the record of logins is written over";
     bool nothing = command->word_count <= 1 || (command->word_count == 2 && (text_equal(command->words[1], TEXT("/dev/null")) || !command->words[1].count));
     if (text_equal(command->name, TEXT("cp")) && command->word_count == 3 && text_equal(command->words[1], TEXT("/dev/null")) && is_log(command->words[2]))
         return "a log is emptied";
@@ -50,7 +78,12 @@ static const struct rule_sample samples[] = {
     {true, "$ rm -f /var/log/auth.log"},
     {true, "$ sh -c 'cat /dev/null > /var/log/wtmp'"},
     {true, "$ shred -u /var/log/messages"},
+    {true, "$ > /var/log/messages"},
     {true, "$ sh -c ': > /var/log/syslog'"},
+    {true, "$ ln -sf /dev/null /var/log/wtmp"},
+    {true, "$ sh -c utmpdump -r < /tmp/w > /var/log/wtmp"},
+    {true, "$ mv /var/log/auth.log /tmp/.a"},
+    {false, "$ mv /var/log/messages /var/log/messages.0"},
     {false, "$ rm -f /var/log/syslog.2.gz"},
     {false, "$ tail -n 50 /var/log/syslog"},
     {false, "$ sh -c 'echo started >> /var/log/app.log'"},
@@ -62,7 +95,7 @@ const struct rule rule_log_removal = {
     .severity = "Medium",
     .tactics = "DefenseEvasion",
     .techniques = "T1070.002, T0872",
-    .fires = "Logs below `/var/log` removed, shredded, truncated or overwritten, the journal emptied, records of logins cleared.",
+    .fires = "Logs below `/var/log` removed, shredded, truncated, overwritten, linked to nowhere or moved away; the journal emptied; records of logins cleared.",
     .spares = "What rotation left (`.gz`, `.1`, `.old`); reading and writing logs.",
     .needs = "Processes with their command lines.",
     .tuning = "An exception for the job that makes room on small flash.",

@@ -22,6 +22,9 @@ static const char *gives_privileges(const struct judging *judging, const struct 
             return "it is given rights that are the host's";
         if ((text_equal(head, TEXT("-v")) || text_equal(head, TEXT("--volume"))) && (text_starts(value, TEXT("/:/"))))
             return "the host's whole file system is mounted in it";
+        if (text_equal(head, TEXT("-v")) || text_equal(head, TEXT("--volume")))
+            if (text_contains_nocase(value, "docker.sock:") || text_contains_nocase(value, "containerd.sock:"))
+                return "it is given the engine's socket, and so the host";
         if (text_equal(head, TEXT("--pid")) && text_equal(value, TEXT("host")))
             return "it sees the host's processes";
     }
@@ -35,6 +38,7 @@ static const struct rule_sample privilege_samples[] = {
     {true, "$ docker run --privileged -it alpine sh"},
     {true, "$ docker run -v /:/host alpine chroot /host"},
     {true, "$ podman create --cap-add=ALL agent"},
+    {true, "$ docker run -v /var/run/docker.sock:/var/run/docker.sock alpine"},
     {false, "$ docker run -v /srv/data:/data app"},
     {false, "$ docker run --cap-add=NET_BIND_SERVICE web"},
     {false, "$ docker inspect --privileged"},
@@ -46,7 +50,7 @@ const struct rule rule_privileged_container = {
     .severity = "Medium",
     .tactics = "PrivilegeEscalation, Execution",
     .techniques = "T1611, T1610",
-    .fires = "A container started with `--privileged`, all capabilities or those that are as good, the host's process ids, or its root folder.",
+    .fires = "A container started with `--privileged`, all capabilities or those that are as good, the host's process ids, its root folder, or the engine's socket.",
     .spares = "Folders and single capabilities given by name.",
     .needs = "Processes with their command lines.",
     .tuning = "An exception for the command line of the container that needs it.",

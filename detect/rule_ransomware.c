@@ -48,6 +48,26 @@ static bool removes_plain(const struct command_line *line, const struct command 
     return command_find_any(line, removers, after) != NULL;
 }
 
+/* An archiver with a password that takes the plain files away by itself: "7z a -px -sdel", "zip -P x -rm". */
+static bool moves_into_cipher(const struct command *command)
+{
+    bool zip = text_equal(command->name, TEXT("zip"));
+
+    return encrypts(command) && (command_word(command, "-sdel").bytes || (zip && (command_has_letter(command, 'm') || command_word(command, "--move").bytes)));
+}
+
+/* mv report.doc report.doc.locked */
+static bool renames_as_cipher(const struct command *command)
+{
+    if (!text_equal(command->name, TEXT("mv")) || command->word_count < 3)
+        return false;
+    struct text from = command->words[command->word_count - 2], to = command->words[command->word_count - 1];
+    for (size_t i = 0; endings[i]; i++)
+        if (text_starts(to, from) && to.count == from.count + strlen(endings[i]) && text_ends(to, text_of(endings[i])))
+            return true;
+    return false;
+}
+
 static const char *wrong_with(const struct judging *judging, const struct command *command)
 {
     for (size_t i = 0; known[i] && !command_only_mentions(command); i++)
@@ -59,6 +79,10 @@ static const char *wrong_with(const struct judging *judging, const struct comman
                 return "a ransom note is written";
     if (finds_to_encrypt(command))
         return "every file that is found is encrypted";
+    if (moves_into_cipher(command))
+        return "files are moved into an archive with a password";
+    if (renames_as_cipher(command))
+        return "a file is renamed as ransomware calls what it encrypted";
     bool loop = command_find(judging->line, "for", NULL) || command_find(judging->line, "find", NULL) || command_find(judging->line, "read", NULL) ||
                 command_find(judging->line, "xargs", NULL);
     if (encrypts(command) && loop && removes_plain(judging->line, command))
@@ -70,6 +94,10 @@ static const struct rule_sample samples[] = {
     {true, "$ find /share -type f -exec openssl enc -aes-256-cbc -k x -in {} -out {}.locked ;"},
     {true, "$ sh -c 'for f in /data/*; do openssl enc -aes-256-cbc -k s3 -in $f -out $f.enc; rm -f $f; done'"},
     {true, "$ sh -c 'echo pay >> /home/pi/HOW_TO_DECRYPT.txt'"},
+    {true, "$ 7z a -ps3cret -sdel /data/h.7z /data/home"},
+    {true, "$ mv /data/a.doc /data/a.doc.locked"},
+    {false, "$ 7z a -ps3cret /mnt/backup.7z /data"},
+    {false, "$ mv /tmp/dl.part /srv/archive.enc"},
     {false, "$ openssl enc -aes-256-cbc -in /etc/backup.tar -out /mnt/backup.enc -pass file:/etc/key"},
     {false, "$ find /var/log -name '*.log' -exec gzip {} ;"},
     {false, "$ gpg --symmetric /home/pi/report.pdf"},
@@ -81,7 +109,8 @@ const struct rule rule_ransomware = {
     .severity = "High",
     .tactics = "Impact",
     .techniques = "T1486, T0826",
-    .fires = "`find` that encrypts all it finds; a loop that encrypts files and removes the plain ones; a ransom note; the name of known ransomware.",
+    .fires = "`find` that encrypts all it finds; a loop that encrypts files and removes the plain ones; files moved into an archive with a password; a file "
+             "renamed with an ending such as `.locked`; a ransom note; the name of known ransomware.",
     .spares = "One file encrypted, as backups do; loops that compress.",
     .needs = "Processes with their command lines.",
     .tuning = "An exception for the backup's user or command line.",

