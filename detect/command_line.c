@@ -142,6 +142,18 @@ static void blanks_skip(struct cursor *cursor)
         cursor->at++;
 }
 
+/* "python", "python3.11", "nodejs" */
+static bool is_language(struct text name, struct text language)
+{
+    if (!text_starts(name, language))
+        return false;
+    struct text version = {name.bytes + language.count, name.count - language.count};
+    for (size_t i = 0; i < version.count; i++)
+        if (version.bytes[i] != '.' && (version.bytes[i] < '0' || version.bytes[i] > '9'))
+            return text_equal(version, TEXT("js"));
+    return true;
+}
+
 /* Whether the last of the words asks a language for a program that stands behind it: "python3 -c", "sudo perl -ne". */
 static bool program_follows(const struct text *words, size_t count)
 {
@@ -155,7 +167,7 @@ static bool program_follows(const struct text *words, size_t count)
         return false;
     for (size_t i = 0; i + 1 < count; i++)
         for (size_t k = 0; k < sizeof languages / sizeof *languages; k++)
-            if (text_starts(base_name(words[i]), text_of(languages[k].name)) && strchr(languages[k].letters, option.bytes[option.count - 1]))
+            if (is_language(base_name(words[i]), text_of(languages[k].name)) && strchr(languages[k].letters, option.bytes[option.count - 1]))
                 return true;
     return false;
 }

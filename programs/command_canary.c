@@ -27,7 +27,7 @@ static const struct offence {
     enum simulated_fault fault;
     unsigned times;
 } offences[] = {
-    {"Picket_ClonedIdentity", SIMULATED_TWO_PLACES, 6}, /* the second place, and then four returns: three are enough */
+    {"Picket_ClonedIdentity", SIMULATED_TWO_PLACES, 6}, /* that is four returns; three are enough */
     {"IoT_Expired_SAS_Token", SIMULATED_TOKEN_OVER, 1},
     {"IoT_Invalid_SAS_Token", SIMULATED_TOKEN_FORGED, 1},
     {"Picket_IdentityBruteForce", SIMULATED_TOKEN_FORGED, 12},
@@ -54,7 +54,7 @@ const size_t canary_verb_count = sizeof canary_verbs / sizeof canary_verbs[0];
 struct round {
     const struct cli *cli;
     struct simulator *simulator;
-    struct simulated device, certified; /* the latter shows certificates; .host "" where the door takes none */
+    struct simulated device, certified; /* the latter is its module that shows certificates; .host "" where the door takes none */
     json_t *off, *silent, *untried;     /* by id; a list of ids; why, by id */
     int64_t *waits_ms;
     size_t heard, heard_at_door; /* the latter without a wait */
@@ -119,12 +119,12 @@ static bool sample_send(struct round *round, const char *events)
     return well && simulated_send(round->simulator, &round->device, &round->message) == 204;
 }
 
-static enum status alert_there(const struct round *round, const char *device, const char *rule, bool *there, struct problem *why)
+static enum status alert_there(const struct round *round, const char *rule, bool *there, struct problem *why)
 {
     char path[512];
     json_t *answer = NULL;
 
-    snprintf(path, sizeof path, "/v1/alerts?limit=1&device=%s&rule=%s", device, rule);
+    snprintf(path, sizeof path, "/v1/alerts?limit=1&device=%s&rule=%s", round->device.id, rule);
     enum status status = simulator_call(round->simulator, "GET", path, NULL, &answer, why);
     *there = !status && json_array_size(json_object_get(answer, "alerts")) > 0;
     json_decref(answer);
@@ -142,7 +142,7 @@ static enum status rule_try(struct round *round, const struct rule *rule, const 
             sent = sample_send(round, events);
             sent_ms = clock_monotonic_ms();
         }
-        status = alert_there(round, round->device.id, rule->id, &there, why);
+        status = alert_there(round, rule->id, &there, why);
     }
     if (there)
         round->waits_ms[round->heard++] = clock_monotonic_ms() - sent_ms;
@@ -151,15 +151,11 @@ static enum status rule_try(struct round *round, const struct rule *rule, const 
     return status;
 }
 
-static const struct simulated *offender(const struct round *round, const struct offence *offence)
-{
-    return offence->fault == SIMULATED_CERTIFICATE_OVER || offence->fault == SIMULATED_CERTIFICATE_OTHER ? &round->certified : &round->device;
-}
-
 /* Why that cannot be done from here; NULL: it was done. */
 static const char *offend(struct round *round, const struct offence *offence)
 {
-    const struct simulated *device = offender(round, offence);
+    bool certificate = offence->fault == SIMULATED_CERTIFICATE_OVER || offence->fault == SIMULATED_CERTIFICATE_OTHER;
+    const struct simulated *device = certificate ? &round->certified : &round->device;
 
     if (!device->host[0])
         return "the door lets in nobody who shows a certificate";
@@ -191,7 +187,7 @@ static enum status doors_try(struct round *round, struct problem *why)
             bool there = false;
             if (!waits[i])
                 continue;
-            status = alert_there(round, offender(round, &offences[i])->id, offences[i].rule, &there, why);
+            status = alert_there(round, offences[i].rule, &there, why);
             waits[i] = !there;
             open -= there;
             round->heard_at_door += there;

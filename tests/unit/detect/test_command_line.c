@@ -102,6 +102,8 @@ START_TEST(a_program_that_lost_its_quotes_is_one_word)
     ck_assert_str_eq(read_as("sh -c 'sudo perl -ne \"print;\"'"), "sh(-c,sudo perl -ne \"print;\") ^sudo(perl,-ne,print;) perl(-ne,print;)");
     ck_assert_str_eq(read_as("sh -c perl -e a;b"), "sh(-c,perl,-e,a;b) perl(-e,a;b )");
     ck_assert_str_eq(read_as("ruby -rsocket -e a;b"), "ruby(-rsocket,-e,a;b)");
+    ck_assert_str_eq(read_as("/usr/bin/python3.11 -c a;b"), "python3.11(-c,a;b)");
+    ck_assert_str_eq(read_as("node_exporter -p 9100; ls"), "node_exporter(-p,9100); ls");
     ck_assert_str_eq(read_as("python3 -u app.py; ls"), "python3(-u,app.py); ls");
     ck_assert_str_eq(read_as("python3 -c"), "python3(-c)");
 }
