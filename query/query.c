@@ -550,6 +550,16 @@ static enum status text_check(const struct request *request, const struct route 
     return STATUS_OK;
 }
 
+/* The refusal stands, whether or not this can be written. */
+static void refusal_audit(const struct request *request, const struct reply *reply, const struct problem *why)
+{
+    const char *action = arena_format(request->arena, "%s.refused", reply->tried_action);
+    struct problem unwritten;
+
+    if (request_audit(request, reply->tried_workspace, action, reply->tried_target, json_pack("{s:s}", "reason", why->text), &unwritten))
+        log_warn("query.audit", "action=%s reason=\"%s\"", action, unwritten.text);
+}
+
 static enum status transaction_run(struct worker *worker, const struct job *job, struct request *request,
                                    struct reply *reply, struct problem *why)
 {
@@ -564,6 +574,8 @@ static enum status transaction_run(struct worker *worker, const struct job *job,
         status = job->route->handle(worker->query, request, reply, why);
     if (status) {
         db_rollback(db);
+        if (status == STATUS_REJECT && reply->tried_action)
+            refusal_audit(request, reply, why);
         return status;
     }
     status = db_commit(db, request->timeout_ms, why);

@@ -118,6 +118,13 @@ void reply_column_raw(struct reply *reply, const char *name, const struct db_row
     reply_raw(reply, name, db_text(rows, row, column));
 }
 
+void reply_tries(struct reply *reply, int64_t workspace, const char *action, const char *target)
+{
+    reply->tried_workspace = workspace;
+    reply->tried_action = action;
+    reply->tried_target = target;
+}
+
 enum status reply_refuse(struct reply *reply, struct problem *why, unsigned code, const char *name, const char *format,
                          ...)
 {

@@ -13,6 +13,8 @@ struct reply {
     const char *refused_name;
     int64_t method_call;   /* its answer comes later: method_waiter.h gives it; 0: the reply is whole */
     int64_t method_connect_ms, method_response_ms;
+    int64_t tried_workspace; /* set by reply_tries() */
+    const char *tried_action, *tried_target;
     int64_t changed_token; /* its cached facts are forgotten once the transaction is committed */
 };
 
@@ -38,6 +40,9 @@ void reply_column_number(struct reply *reply, const char *name, const struct db_
 void reply_column_time(struct reply *reply, const char *name, const struct db_rows *rows, size_t row, int column);
 void reply_column_raw(struct reply *reply, const char *name, const struct db_rows *rows, size_t row, int column);
 
+/* From here on a refusal is audited as well, as "action.refused" with the reason, in a transaction of its own. Both texts live as long as the
+ * request. */
+void reply_tries(struct reply *reply, int64_t workspace, const char *action, const char *target);
 /* A refusal other than 400: `return reply_refuse(…)` from a handler. STATUS_REJECT always. */
 enum status reply_refuse(struct reply *reply, struct problem *why, unsigned code, const char *name, const char *format,
                          ...) __attribute__((format(printf, 5, 6)));

@@ -104,8 +104,10 @@ ROUTE_HANDLER(authorities_create)
         status = problem_set(why, STATUS_REJECT, "\"name\" is missing: the name that the authority shall have here");
     if (!status)
         status = request_workspace(request, &workspace, &workspace_name, why);
-    if (!status)
+    if (!status) {
+        reply_tries(reply, workspace, "authority.create", arena_format(request->arena, "%.128s", name));
         status = certificate_wanted(request, &chain, why);
+    }
     if (!status)
         status = x509_authority_new(x509_chain_leaf(chain, request->arena), TEXT_NONE, &authority, why);
     if (!status)
@@ -180,7 +182,6 @@ ROUTE_HANDLER(authorities_enable)
     return status;
 }
 
-/* Devices that it let in stay enrolled, and get in again when it comes back. */
 /* `parameters`: workspace and name. */
 static enum status unused_check(const struct request *request, const char *const parameters[2], struct reply *reply,
                                 struct problem *why)
@@ -198,6 +199,7 @@ static enum status unused_check(const struct request *request, const char *const
     return status;
 }
 
+/* Devices that it let in stay enrolled, and get in again when it comes back. */
 ROUTE_HANDLER(authorities_delete)
 {
     static const char forget[] = "DELETE FROM picket.certificate_authority WHERE workspace_id = $1::int AND name = $2";
@@ -209,6 +211,7 @@ ROUTE_HANDLER(authorities_delete)
     if (!status) {
         int64_t workspace = db_i64(rows, 0, COLUMN_WORKSPACE_ID);
         const char *const parameters[] = {request_decimal(request, workspace), name};
+        reply_tries(reply, workspace, "authority.delete", name);
         status = unused_check(request, parameters, reply, why);
         if (!status)
             status = request_query(request, forget, parameters, 2, NULL, why);

@@ -77,7 +77,7 @@ START_TEST(authority_counts_once_its_key_was_shown)
     ck_assert_str_eq(string_in(ask(admin, "POST", "/v1/authorities/plant/enable", NULL, 200), "status"), "verified");
     ask(admin, "DELETE", "/v1/authorities/plant", NULL, 204);
     ask(admin, "GET", "/v1/authorities/plant", NULL, 404);
-    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.audit WHERE action LIKE 'authority.%'"), 5);
+    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.audit WHERE action LIKE 'authority.%' AND action NOT LIKE '%.refused'"), 5);
     ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.alert WHERE cause = 'plant' AND rule_id IN"
                                                " ('IoT_CertificateSuccessfullyAddedToHub', 'IoT_CertificateSuccessfullyDeletedFromHub')"), 2);
     certificate_authority_free(ca);
@@ -103,6 +103,33 @@ START_TEST(verified_authority_leads_to_one_workspace)
     get(token("reader", NULL), "/v1/authorities/shared?workspace=bravo");
     ask(token("analyst", NULL), "POST", "/v1/authorities/shared/disable?workspace=bravo", NULL, 403);
     certificate_authority_free(ca);
+}
+END_TEST
+
+/* Under the ids that clients know; the audit has what was tried, and nothing of it is done. */
+START_TEST(what_was_tried_and_refused_is_an_alert)
+{
+    const char *admin = token("admin", "default");
+    struct issued *ca = issue("plant", true, NULL), *leaf = issue("leaf", false, NULL);
+
+    add(admin, "bad", leaf, 400);
+    add(admin, "bad", leaf, 400);
+    add(admin, "plant", ca, 201);
+    add(admin, "plant", ca, 409);
+    prove(admin, "plant", string_in(get(admin, "/v1/authorities/plant"), "verification_code"), ca, 200);
+    ask(admin, "POST", "/v1/groups", "{\"name\":\"line\",\"authentication\":\"authority\",\"authority\":\"plant\"}", 201);
+    ask(admin, "DELETE", "/v1/authorities/plant", NULL, 409);
+    ask(admin, "DELETE", "/v1/authorities/none", NULL, 404);
+    ask(admin, "POST", "/v1/authorities", "{\"name\":\"x\",\"nonsense\":1}", 400); /* nothing was tried */
+    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.audit WHERE action LIKE 'authority.%.refused'"), 4);
+    ck_assert_int_eq(sql_number(fixture.owner, "SELECT repeat_count FROM picket.alert WHERE rule_id = 'Hub_CertificateFailedToBeAddedToHub'"
+                                               " AND cause = 'bad' AND details ->> 'Reason' LIKE '%is no authority%'"), 2);
+    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.alert WHERE rule_id = 'Hub_CertificateFailedToBeAddedToHub'"), 2);
+    ck_assert_int_eq(sql_number(fixture.owner, "SELECT count(*) FROM picket.alert WHERE rule_id = 'IoT.Hub_CertificateFailedToBeDeletedFromHub'"
+                                               " AND cause = 'plant' AND details ->> 'Reason' LIKE '%line%'"), 1);
+    ck_assert_str_eq(string_in(get(admin, "/v1/authorities/plant"), "status"), "verified");
+    certificate_authority_free(ca);
+    certificate_authority_free(leaf);
 }
 END_TEST
 
@@ -271,6 +298,7 @@ int main(void)
     const TTest *const tests[] = {
         authority_counts_once_its_key_was_shown,
         verified_authority_leads_to_one_workspace,
+        what_was_tried_and_refused_is_an_alert,
         what_is_no_authority_is_refused_with_a_sentence,
         list_of_the_authority_is_put_in_force_and_never_an_older_one,
         lists_of_authorities_have_pages,
