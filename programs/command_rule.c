@@ -80,7 +80,8 @@ const struct cli_verb rule_verbs[] = {
     {"rule test", "[PATH...]", "Say which rules match which events, and by which field: a line a match.",
      "PATHs are more of --rules. Of Picket's events each rule sees those that its logsource is mapped to, with Sigma's names; of events with\n"
      "Sigma's names it sees all. A rule that cannot be understood wholly is refused on stderr, with its file, its id and the reason; the\n"
-     "others are tested.",
+     "others are tested. Of events with Sigma's names the time is read from @timestamp, timestamp, time_stamp, UtcTime, TimeCreated, TimeGenerated, EventTime\n"
+     "or time; without one, correlations take all events for simultaneous.",
      CLI_FLAGS(test_flags), CLI_JSON, 0, FILES_MAX, run_test},
     {"rule lint", "PATH...", "Say of each rule whether it is understood, what about it is costly, and whether it can match: a line each.",
      "A PATH is a file of rules, or a folder of them with all that lies within. Exit 1 when a rule was refused.", CLI_FLAGS(lint_flags), CLI_JSON, 1,
@@ -287,7 +288,7 @@ static void rule_told(void *context, size_t rule)
 /* When it happened, by the names that events with Sigma's names have for it; 0: none of them is there. */
 static int64_t event_time(const struct testing *testing)
 {
-    static const char *const names[] = {"@timestamp", "timestamp", "UtcTime", "TimeCreated", "time", "EventTime", NULL};
+    static const char *const names[] = {"@timestamp", "timestamp", "UtcTime", "TimeCreated", "time", "EventTime", "time_stamp", "TimeGenerated", NULL};
     int64_t at_us = 0;
 
     for (size_t i = 0; i < testing->field_count; i++)

@@ -140,6 +140,23 @@ START_TEST(pickets_own_events_are_judged_by_sigma_by_correlations_and_by_what_is
 }
 END_TEST
 
+START_TEST(correlations_go_by_the_events_own_time)
+{
+    static const char *const names[] = {"@timestamp", "UtcTime", "time_stamp", "TimeGenerated"};
+    const char *rules = file("window.yml", "title: nc\nid: n-1\nname: nc\nlogsource: {product: linux}\ndetection:\n  s:\n    Image: nc\n  condition: s\n---\n"
+                                           "title: twice\nid: c-1\ncorrelation:\n  type: event_count\n  rules: [nc]\n  timespan: 1m\n  condition: {gte: 2}\n");
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char seen[400];
+        snprintf(seen, sizeof seen, "{\"Image\":\"nc\",\"%s\":\"2026-01-01T00:00:00Z\"}\n{\"Image\":\"nc\",\"%s\":\"2026-01-01T00:02:00Z\"}\n"
+                 "{\"Image\":\"nc\",\"%s\":\"2026-01-01T00:02:30Z\"}\n", names[i], names[i], names[i]);
+        ck_assert_int_eq(rule_test((const char *const[]){"--rules", rules, "--events", file("window.ndjson", seen), "--events-as", "sigma", "--json", NULL}), 0);
+        ck_assert_ptr_null(strstr(output.bytes, "{\"event\":2,\"rule\":\"c-1\""));
+        ck_assert_ptr_nonnull(strstr(output.bytes, "{\"event\":3,\"rule\":\"c-1\""));
+    }
+}
+END_TEST
+
 START_TEST(what_is_asked_wrong_is_said)
 {
     const char *rules = file("shell.yml", shell), *broken = file("broken.ndjson", "{\"a\":1}\n[1]\n");
@@ -218,6 +235,7 @@ int main(void)
         folders_are_read_to_their_last_file_and_refusals_told,
         rules_are_told_whether_they_are_understood,
         pickets_own_events_are_judged_by_sigma_by_correlations_and_by_what_is_built_in,
+        correlations_go_by_the_events_own_time,
         what_is_asked_wrong_is_said,
         observations_are_told_which_feed_lists_them,
         known_answers_are_met,
