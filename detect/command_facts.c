@@ -179,6 +179,22 @@ bool command_is_run_as_words(const struct command_line *line, const struct comma
     return false;
 }
 
+bool command_is_file_run(const struct command_line *line, const struct command *after, struct text path)
+{
+    struct text name = event_base_name(path);
+
+    for (const struct command *command = after + 1; command < line->commands + line->count; command++) {
+        if (text_equal(command->name, name) && (command->path.count > name.count || command->word_count == 1))
+            return true;
+        if (!command_is_interpreter(command) && !text_equal(command->name, TEXT(".")) && !text_equal(command->name, TEXT("source")))
+            continue;
+        for (size_t i = 1; i < command->word_count; i++)
+            if (text_equal(event_base_name(command->words[i]), name))
+                return true;
+    }
+    return false;
+}
+
 bool path_is_temporary(struct text path)
 {
     static const char *const folders[] = {"/tmp/", "/var/tmp/", "/dev/shm/", "/run/", "/var/run/", "/var/volatile/", "/mnt/tmp/", "/data/local/tmp/", NULL};

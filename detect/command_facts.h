@@ -15,6 +15,8 @@ struct text command_writes(const struct command *command, size_t index);
 bool command_is_interpreter(const struct command *command);
 /* What it prints is run: it stands as the first word of another command, or among those of an interpreter, of eval, or of the shell's dot. */
 bool command_is_run_as_words(const struct command_line *line, const struct command *command);
+/* Whether a command of the line that stands behind `after` runs the file: by its path, by an interpreter, or by the shell's dot. */
+bool command_is_file_run(const struct command_line *line, const struct command *after, struct text path);
 /* Below /tmp, /var/tmp, /dev/shm, /run and what is like them on small devices. */
 bool path_is_temporary(struct text path);
 /* It prints, searches, installs or documents what its words name and does not do it: echo, grep, man, apt … */

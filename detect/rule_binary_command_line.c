@@ -31,14 +31,29 @@ static bool decodes(const struct command *command)
     return text_equal(command->name, TEXT("uudecode"));
 }
 
-/* What runs or keeps its input, of the commands that it is piped through. */
-static bool ends_in_program(const struct judging *judging, const struct command *command)
+/* Where programs are put that nobody installs, or one that the line runs or makes runnable: keys and pictures are decoded elsewhere. */
+static bool is_for_running(const struct command_line *line, const struct command *after, struct text path)
 {
-    if (command_is_run_as_words(judging->line, command))
+    struct text name = event_base_name(path);
+
+    if (path_is_temporary(path) || text_starts(name, TEXT(".")) || command_is_file_run(line, after, path))
         return true;
-    for (const struct command *next = command; next; next = command_feeds(judging->line, next)) {
-        if (next->output_count && !text_equal(next->outputs[0], TEXT("/dev/null")) && !text_equal(next->outputs[0], TEXT("1")) &&
-            !text_equal(next->outputs[0], TEXT("2")))
+    for (const struct command *chmod = after; (chmod = command_find(line, "chmod", chmod));)
+        for (size_t i = 1; i < chmod->word_count; i++)
+            if (text_equal(event_base_name(chmod->words[i]), name))
+                return true;
+    return false;
+}
+
+/* What runs or keeps its input, of the commands that it is piped through. `any_file`: wherever it is kept. */
+static bool ends_in_program(const struct command_line *line, const struct command *command, bool any_file)
+{
+    if (command_is_run_as_words(line, command))
+        return true;
+    for (const struct command *next = command; next; next = command_feeds(line, next)) {
+        struct text file = next->output_count ? next->outputs[0] : TEXT("/dev/null");
+        bool kept = !text_equal(file, TEXT("/dev/null")) && !text_equal(file, TEXT("1")) && !text_equal(file, TEXT("2"));
+        if (kept && (any_file || is_for_running(line, next, file)))
             return true;
         if (next != command && command_is_interpreter(next))
             return true;
@@ -55,9 +70,9 @@ static const char *wrong_with(const struct judging *judging, const struct comman
             escapes += escapes_in(command->words[i]);
     if (escapes < ESCAPES_MIN && !decodes(command))
         return NULL;
-    if (!ends_in_program(judging, command))
+    if (!ends_in_program(judging->line, command, escapes >= ESCAPES_MIN))
         return NULL;
-    return escapes ? "bytes are written by their numbers, into a file or a program" : "what is decoded is run, or written to be run";
+    return escapes >= ESCAPES_MIN ? "bytes are written by their numbers, into a file or a program" : "what is decoded is run, or written to be run";
 }
 
 static const struct rule_sample samples[] = {
@@ -66,6 +81,9 @@ static const struct rule_sample samples[] = {
     {true, "$ printf '\\177\\105\\114\\106\\002' > /dev/shm/a"},
     {true, "$ sh -c eval $(echo aWQK | base64 -d)"},
     {false, "$ sh -c KEY=$(base64 -d /etc/app/key.b64); logger ${#KEY}"},
+    {true, "$ sh -c base64 -d /opt/a.b64 > /opt/agent; chmod +x /opt/agent; /opt/agent"},
+    {false, "$ sh -c echo aWQK | base64 -d > /etc/ssl/certs/ca.pem"},
+    {false, "$ sh -c base64 -d /etc/ssl/ca.b64 > /etc/ssl/ca.pem; chmod 644 /etc/ssl/certs/other.pem"},
     {false, "$ base64 -d /etc/ssl/ca.b64"},
     {false, "$ echo -e '\\tready\\n'"},
     {false, "$ echo '\\x41' > /var/lib/app/seed"},
@@ -78,8 +96,9 @@ const struct rule rule_binary_command_line = {
     .tactics = "Execution, DefenseEvasion",
     .techniques = "T1027, T1140, T1059.004",
     .fires = "`echo` or `printf` of four or more bytes by their numbers into a file or a program; `base64 -d`, `xxd -r`, `openssl enc -d` or "
-             "`uudecode` whose output is run, or written to a file. Bots load themselves so where there is neither wget nor curl.",
-    .spares = "Decoding to the terminal; a byte or two by their numbers.",
+             "`uudecode` whose output is run, or written to a temporary folder, to a hidden file or to one that the line makes runnable. "
+             "Bots load themselves so where there is neither wget nor curl.",
+    .spares = "Decoding to the terminal, or into files such as keys and pictures elsewhere; a byte or two by their numbers.",
     .needs = "Processes with their command lines.",
     .tuning = "An exception for the user or the command line of a job that unpacks so.",
     .remediation = rule_ask_user,

@@ -3,23 +3,6 @@
 
 static const char *const words[] = {"wget", "curl", "tftp", "ftpget", "fetch", "aria2c", "axel", "urlopen", "urlretrieve", "requests.get", "LWP::", "file_get_contents", "open-uri", "Net::HTTP", NULL};
 
-/* Whether a later command of the line runs the file: by its path, by an interpreter, or by the shell's dot. */
-static bool is_run_later(const struct command_line *line, const struct command *after, struct text target)
-{
-    struct text name = event_base_name(target);
-
-    for (const struct command *command = after + 1; command < line->commands + line->count; command++) {
-        if (text_equal(command->name, name) && (command->path.count > name.count || command->word_count == 1))
-            return true;
-        if (!command_is_interpreter(command) && !text_equal(command->name, TEXT(".")) && !text_equal(command->name, TEXT("source")))
-            continue;
-        for (size_t i = 1; i < command->word_count; i++)
-            if (text_equal(event_base_name(command->words[i]), name))
-                return true;
-    }
-    return false;
-}
-
 /* Whether what it fetches may be run under any name: "chmod 777 *", "chmod +x x; ./x". */
 static bool everything_made_runnable(const struct command_line *line, const struct command *after)
 {
@@ -74,7 +57,7 @@ static const char *wrong_with(const struct judging *judging, const struct comman
         return "what is downloaded is run as a command's words";
     if (!target.count)
         target = saved_behind(line, command);
-    if (target.count && is_run_later(line, command, target))
+    if (target.count && command_is_file_run(line, command, target))
         return "what is downloaded is run by the same line";
     return everything_made_runnable(line, command) ? "what is downloaded is made runnable, whatever it is called" : NULL;
 }
