@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "runtime/buf.h"
+
 #define NESTING_MAX 4  /* of sh -c within sh -c, and of $(…) */
 #define FILES_MAX 32   /* behind > and < together */
 #define WITHINS_MAX 16 /* of $(…) and the like in a line */
@@ -305,27 +307,57 @@ static struct command *command_add(struct reading *reading)
     return &reading->commands[reading->count++];
 }
 
-/* What a shell is told with -c: the words behind it, whether they were one or lost their quotes. False: it is told nothing. */
+/* A word of a script, so that it is read as the same word again; what stands in $(…) and <(…) goes on to be read. */
+static void word_quote(struct buf *out, struct text word)
+{
+    bool plain = word.count > 0, opens = word.count > 1 && (word.bytes[0] == '<' || word.bytes[0] == '>') && word.bytes[1] == '(';
+
+    for (size_t i = 0; i < word.count; i++)
+        plain = plain && !memchr(" \t\n;&|<>()\\\"'", word.bytes[i], 12);
+    if (plain || opens) {
+        buf_text(out, word);
+        return;
+    }
+    struct cursor cursor = {word.bytes, word.bytes + word.count};
+    buf_byte(out, '"');
+    while (cursor.at < cursor.end) {
+        const char *from = cursor.at;
+        if (at_substitution(&cursor, true)) {
+            (void)substitution(&cursor);
+            buf_text(out, (struct text){from, (size_t)(cursor.at - from)});
+            continue;
+        }
+        if (*from == '\\' || *from == '"')
+            buf_byte(out, '\\');
+        buf_byte(out, *from);
+        cursor.at++;
+    }
+    buf_byte(out, '"');
+}
+
+/* What a shell is told with -c: a word, or, where it lost its quotes, all words behind that. False: it is told nothing. */
 static bool shell_read(struct reading *reading, struct command *shell)
 {
     size_t before = reading->count;
 
     for (size_t i = 1; i < shell->word_count; i++) {
         struct text word = shell->words[i];
+        struct buf script;
         if (word.count < 2 || word.bytes[0] != '-' || word.bytes[1] == '-' || !memchr(word.bytes, 'c', word.count))
             continue;
-        size_t bytes = 0;
-        for (size_t k = i + 1; k < shell->word_count; k++)
-            bytes += shell->words[k].count + 1;
-        bytes = bytes < COMMAND_BYTES_MAX ? bytes : COMMAND_BYTES_MAX;
-        char *joined = arena_alloc(reading->arena, 1, bytes + 1);
-        size_t at = 0;
-        for (size_t k = i + 1; k < shell->word_count && at + shell->words[k].count < bytes; k++) {
-            memcpy(joined + at, shell->words[k].bytes, shell->words[k].count);
-            at += shell->words[k].count;
-            joined[at++] = ' ';
+        buf_init(&script, 4 * COMMAND_BYTES_MAX);
+        for (size_t k = i + 1; k < shell->word_count; k++) {
+            if (k == i + 1) {
+                buf_text(&script, shell->words[k]);
+                continue;
+            }
+            buf_byte(&script, ' ');
+            word_quote(&script, shell->words[k]);
         }
-        line_read(reading, (struct text){joined, at}, shell->is_within ? shell->around : NOT_WITHIN);
+        struct text kept = arena_text(reading->arena, buf_as_text(&script));
+        kept.count = kept.count < COMMAND_BYTES_MAX ? kept.count : COMMAND_BYTES_MAX;
+        buf_done(&script);
+        line_read(reading, kept, shell->is_within ? shell->around : NOT_WITHIN);
         if (reading->count > before) {
             struct command *last = &reading->commands[reading->last];
             last->end = shell->end;

@@ -52,7 +52,8 @@ static bool ends_in_program(const struct command_line *line, const struct comman
         return true;
     for (const struct command *next = command; next; next = command_feeds(line, next)) {
         struct text file = next->output_count ? next->outputs[0] : TEXT("/dev/null");
-        bool kept = !text_equal(file, TEXT("/dev/null")) && !text_equal(file, TEXT("1")) && !text_equal(file, TEXT("2"));
+        bool device = (text_starts(file, TEXT("/dev/")) && !path_is_temporary(file)) || text_starts(file, TEXT("/sys/")) || text_starts(file, TEXT("/proc/"));
+        bool kept = !device && !text_equal(file, TEXT("1")) && !text_equal(file, TEXT("2"));
         if (kept && (any_file || is_for_running(line, next, file)))
             return true;
         if (next != command && command_is_interpreter(next))
@@ -85,6 +86,8 @@ static const struct rule_sample samples[] = {
     {false, "$ sh -c echo aWQK | base64 -d > /etc/ssl/certs/ca.pem"},
     {false, "$ sh -c base64 -d /etc/ssl/ca.b64 > /etc/ssl/ca.pem; chmod 644 /etc/ssl/certs/other.pem"},
     {false, "$ base64 -d /etc/ssl/ca.b64"},
+    {true, "$ sh -c echo -ne \"\\x7f\\x45\\x4c\\x46\" > /tmp/.d"},
+    {false, "$ sh -c echo -en '\\x01\\x03\\x00\\x00\\x00\\x02' > /dev/ttyUSB0"},
     {false, "$ echo -e '\\tready\\n'"},
     {false, "$ echo '\\x41' > /var/lib/app/seed"},
 };

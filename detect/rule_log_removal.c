@@ -18,6 +18,18 @@ static bool is_log(struct text path)
     return !(path.count > 2 && path.bytes[path.count - 2] == '.' && path.bytes[path.count - 1] >= '0' && path.bytes[path.count - 1] <= '9');
 }
 
+/* find -name "*.gz": what rotation left. */
+static bool finds_rotated(const struct command *command)
+{
+    static const char *const endings[] = {".gz", ".xz", ".bz2", ".zst", ".old", ".1", ".[0-9]", NULL};
+
+    for (size_t i = 1; i + 1 < command->word_count; i++)
+        for (size_t k = 0; endings[k] && (text_equal(command->words[i], TEXT("-name")) || text_equal(command->words[i], TEXT("-iname"))); k++)
+            if (text_ends(command->words[i + 1], text_of(endings[k])))
+                return true;
+    return false;
+}
+
 /* Moved to where no rotation moves it. */
 static bool is_moved_away(const struct command *command)
 {
@@ -48,7 +60,7 @@ static const char *wrong_with(const struct judging *judging, const struct comman
         for (size_t i = 1; i < command->word_count; i++)
             if (is_log(command->words[i]))
                 return "a log is removed or emptied";
-    if (text_equal(command->name, TEXT("find")) && (command_word(command, "-delete").bytes || command_word(command, "rm").bytes))
+    if (text_equal(command->name, TEXT("find")) && !finds_rotated(command) && (command_word(command, "-delete").bytes || command_word(command, "rm").bytes))
         for (size_t i = 1; i < command->word_count; i++)
             if (is_log(command->words[i]))
                 return "logs that are found are removed";
@@ -85,6 +97,7 @@ static const struct rule_sample samples[] = {
     {true, "$ mv /var/log/auth.log /tmp/.a"},
     {false, "$ mv /var/log/messages /var/log/messages.0"},
     {false, "$ rm -f /var/log/syslog.2.gz"},
+    {false, "$ sh -c find /var/log -name '*.gz' -mtime +7 -delete"},
     {false, "$ tail -n 50 /var/log/syslog"},
     {false, "$ sh -c 'echo started >> /var/log/app.log'"},
 };

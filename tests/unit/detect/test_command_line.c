@@ -88,6 +88,9 @@ START_TEST(what_stands_behind_a_shell_is_its_last_commands)
     ck_assert_str_eq(read_as("sh -c curl x | sh"), "sh(-c,curl,x) curl(x)| sh");
     ck_assert_str_eq(read_as("sh -c a; curl x > f; b"), "sh(-c,a) a; curl(x)>f; b");
     ck_assert_str_eq(read_as("sh -c 'a; b' > f | c"), "sh(-c,a; b)>f a; b>f| c");
+    ck_assert_str_eq(read_as("sh -c echo 'a; b' \"\\\\x41\" c\\ d"), "sh(-c,echo,a; b,\\x41,c d) echo(a; b,\\x41,c d)");
+    ck_assert_str_eq(read_as("sh -c echo $(printf '\\x41')"), "sh(-c,echo,$(printf '\\x41')) echo($(printf '\\x41')) $printf(\\x41)");
+    ck_assert_str_eq(read_as("sh -c 'a; b' c"), "sh(-c,a; b,c) a; b(c)");
     ck_assert_str_eq(read_as("sh -c cat < f"), "sh(-c,cat)<f cat<f");
     ck_assert_str_eq(read_as("(a || b) | c"), "a; b| c");
     ck_assert_str_eq(read_as("{ a; b; } | c"), "^{(a); a; b| }| c");
@@ -100,7 +103,7 @@ START_TEST(a_program_that_lost_its_quotes_is_one_word)
     ck_assert_str_eq(read_as("python3 -c import os;os.stat('x') && y"), "python3(-c,import os;os.stat('x') && y)");
     ck_assert_str_eq(read_as("python3 -c 'import os' arg; ls"), "python3(-c,import os,arg); ls");
     ck_assert_str_eq(read_as("sh -c 'sudo perl -ne \"print;\"'"), "sh(-c,sudo perl -ne \"print;\") ^sudo(perl,-ne,print;) perl(-ne,print;)");
-    ck_assert_str_eq(read_as("sh -c perl -e a;b"), "sh(-c,perl,-e,a;b) perl(-e,a;b )");
+    ck_assert_str_eq(read_as("sh -c perl -e a;b"), "sh(-c,perl,-e,a;b) perl(-e,a;b)");
     ck_assert_str_eq(read_as("ruby -rsocket -e a;b"), "ruby(-rsocket,-e,a;b)");
     ck_assert_str_eq(read_as("/usr/bin/python3.11 -c a;b"), "python3.11(-c,a;b)");
     ck_assert_str_eq(read_as("node_exporter -p 9100; ls"), "node_exporter(-p,9100); ls");
@@ -157,6 +160,10 @@ START_TEST(what_is_no_grammar_is_words_and_ends)
         memcpy(deep + i, "a;", 2);
     (void)read_as(deep);
     ck_assert_uint_le(line.count, COMMANDS_MAX);
+    memset(deep, '\\', sizeof deep - 1); /* two where the word is quoted again */
+    memcpy(deep, "sh -c x '", 9);
+    (void)read_as(deep);
+    ck_assert_uint_le(line.commands[line.count - 1].words[1].count, COMMAND_BYTES_MAX);
 }
 END_TEST
 
