@@ -220,6 +220,8 @@ struct text url_host(struct text url)
 {
     size_t from = 0;
 
+    if (!url.bytes)
+        return TEXT_NONE;
     for (size_t i = 0; i + 2 < url.count; i++)
         if (memcmp(url.bytes + i, "://", 3) == 0) {
             from = i + 3;

