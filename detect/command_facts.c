@@ -12,6 +12,20 @@ bool text_contains_nocase(struct text whole, const char *part)
     return false;
 }
 
+bool command_contains_any(const struct command *command, const char *const *parts)
+{
+    for (size_t i = 1; i < command->word_count; i++)
+        for (size_t k = 0; parts[k]; k++)
+            if (text_contains_nocase(command->words[i], parts[k]))
+                return true;
+    return false;
+}
+
+bool ssh_option_has_value(char letter)
+{
+    return letter && strchr("BbcDEeFIiJLlmOoPpQRSWw", letter);
+}
+
 /* The value of an option: "-O x", "-Ox", "--output=x", "--output x". */
 static struct text option_value(const struct command *command, char letter, const char *long_name)
 {
@@ -162,6 +176,21 @@ bool command_is_interpreter(const struct command *command)
     static const char *const exact[] = {"perl", "php", "ruby", "node", "nodejs", "lua", "tclsh", "pypy", NULL};
 
     return command_is_shell(command) || text_starts(command->name, TEXT("python")) || text_among(command->name, exact);
+}
+
+struct text command_script(const struct command *command)
+{
+    bool shell = command_is_shell(command), php = text_equal(command->name, TEXT("php"));
+
+    for (size_t i = 1; command_is_interpreter(command) && i < command->word_count; i++) {
+        struct text word = command->words[i];
+        if (word.count < 2 || word.bytes[0] != '-')
+            return word;
+        char last = word.bytes[word.count - 1];
+        if (word.bytes[1] != '-' && (shell ? memchr(word.bytes, 'c', word.count) != NULL : php ? last == 'r' : last == 'c' || last == 'e' || last == 'E'))
+            return TEXT_NONE;
+    }
+    return TEXT_NONE;
 }
 
 bool command_is_run_as_words(const struct command_line *line, const struct command *command)

@@ -13,6 +13,8 @@ bool command_downloads(const struct command *command, struct text *source, struc
 struct text command_writes(const struct command *command, size_t index);
 /* It reads a program from its input or its first word: a shell, python, perl, php … */
 bool command_is_interpreter(const struct command *command);
+/* The script, or Python's module, that an interpreter is given; TEXT_NONE where it is none, or has its program among its words (-c, -e). */
+struct text command_script(const struct command *command);
 /* What it prints is run: it stands as the first word of another command, or among those of an interpreter, of eval, or of the shell's dot. */
 bool command_is_run_as_words(const struct command_line *line, const struct command *command);
 /* Whether a command of the line that stands behind `after` runs the file: by its path, by an interpreter, or by the shell's dot. */
@@ -24,5 +26,9 @@ bool command_only_mentions(const struct command *command);
 /* The host of "scheme://user@host:port/…", "user@host:path" or "host:port". TEXT_NONE. */
 struct text url_host(struct text url);
 bool text_contains_nocase(struct text whole, const char *part);
+/* Whether one of its words but the first contains one of the parts, in any case; NULL ends them. */
+bool command_contains_any(const struct command *command, const char *const *parts);
+/* Whether an option of ssh, dbclient and plink takes a value: the rest of its word, or the next one. */
+bool ssh_option_has_value(char letter);
 
 #endif

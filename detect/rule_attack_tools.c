@@ -31,12 +31,9 @@ static const char *wrong_with(const struct judging *judging, const struct comman
     (void)judging;
     if (is_tool(command->path))
         return "it bears the name of a known attack tool";
-    /* The script that an interpreter is given is its first word that is no option. */
-    for (size_t i = 1; command_is_interpreter(command) && i < command->word_count; i++) {
-        if (command->words[i].count && command->words[i].bytes[0] == '-')
-            continue;
-        return is_tool(command->words[i]) || text_contains_nocase(command->words[i], "/impacket/") ? "a known attack tool is run by an interpreter" : NULL;
-    }
+    struct text script = command_script(command);
+    if (script.bytes && (is_tool(script) || text_contains_nocase(script, "/impacket/")))
+        return "a known attack tool is run by an interpreter";
     return NULL;
 }
 

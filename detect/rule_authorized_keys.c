@@ -26,13 +26,13 @@ static const char *wrong_with(const struct judging *judging, const struct comman
 
 static const struct rule_sample samples[] = {
     {true, "$ sh -c 'cd ~ && rm -rf .ssh && mkdir .ssh && echo \"ssh-rsa AAAAB3Nza x\">>.ssh/authorized_keys && chmod -R go= ~/.ssh'"},
-    {true, "$ cp /tmp/k /root/.ssh/authorized_keys"},
+    {true, "$ cp /tmp/k /home/pi/.ssh/authorized_keys"},
     {true, "$ sh -c cat /tmp/k | tee -a /etc/dropbear/authorized_keys"},
     {true, "$ chattr +ia /home/pi/.ssh/authorized_keys"},
-    {false, "$ cat /root/.ssh/authorized_keys"},
-    {false, "$ ssh-keygen -t ed25519 -f /root/.ssh/id_ed25519"},
-    {false, "$ chmod 600 /root/.ssh/authorized_keys"},
-    {false, "$ cp /root/.ssh/authorized_keys /root/keys.old"},
+    {false, "$ cat /home/pi/.ssh/authorized_keys"},
+    {false, "$ ssh-keygen -t ed25519 -f /home/pi/.ssh/id_ed25519"},
+    {false, "$ chmod 600 /home/pi/.ssh/authorized_keys"},
+    {false, "$ cp /home/pi/.ssh/authorized_keys /home/pi/keys.old"},
 };
 
 const struct rule rule_authorized_keys = {

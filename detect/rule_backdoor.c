@@ -3,15 +3,6 @@
 
 #define REMEMBERED_US HOURS_US(1) /* from the download to the run */
 
-/* What is run: the command itself, or the script that an interpreter is given. */
-static struct text what_runs(const struct command *command)
-{
-    for (size_t i = 1; command_is_interpreter(command) && i < command->word_count; i++)
-        if (command->words[i].count && command->words[i].bytes[0] != '-')
-            return command->words[i];
-    return command->path;
-}
-
 static bool is_of_the_system(struct text path)
 {
     return text_starts(path, TEXT("/usr/")) || text_starts(path, TEXT("/bin/")) || text_starts(path, TEXT("/sbin/"));
@@ -28,7 +19,7 @@ static void judge(struct judging *judging)
 
     for (size_t i = 0; i < line->count && !told; i++) {
         const struct command *command = &line->commands[i];
-        struct text run = what_runs(command), name = event_base_name(run);
+        struct text script = command_script(command), run = script.bytes ? script : command->path, name = event_base_name(run);
         bool somewhere = run.count > name.count; /* it is named with its folder, so it is no command of the system's */
         if (!name.count || !somewhere || is_of_the_system(run) || command_downloads(command, &source, &target) ||
             !memory_has(judging->memory, judging->rule->id, TEXT("files"), name, event->at_us, REMEMBERED_US))

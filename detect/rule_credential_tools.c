@@ -14,11 +14,7 @@ static bool traces_login(const struct command *command)
     static const char *const places[] = {"sshd", "dropbear", "login", "sudo", "su", "gnome-keyring", NULL};
     bool attaches = command_has_letter(command, 'p') || text_equal(command->name, TEXT("gcore"));
 
-    for (size_t i = 1; attaches && i < command->word_count; i++)
-        for (size_t k = 0; places[k]; k++)
-            if (text_contains_nocase(command->words[i], places[k]))
-                return true;
-    return false;
+    return attaches && command_contains_any(command, places);
 }
 
 static const char *wrong_with(const struct judging *judging, const struct command *command)
@@ -26,9 +22,9 @@ static const char *wrong_with(const struct judging *judging, const struct comman
     (void)judging;
     if (text_among(command->name, tools))
         return "it bears the name of a tool that collects credentials";
-    for (size_t i = 1; command_is_interpreter(command) && i < command->word_count; i++)
-        if (text_among(event_base_name(command->words[i]), tools))
-            return "a tool that collects credentials is run by an interpreter";
+    struct text script = command_script(command);
+    if (script.bytes && text_among(event_base_name(script), tools))
+        return "a tool that collects credentials is run by an interpreter";
     if (text_among(command->name, tracers) && traces_login(command))
         return "what people log in through is traced";
     if (text_equal(command->name, TEXT("getent")) && command_word(command, "shadow").bytes)

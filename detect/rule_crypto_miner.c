@@ -31,12 +31,11 @@ static const char *wrong_with(const struct judging *judging, const struct comman
     for (size_t i = 0; miners[i]; i++)
         if (text_equal_nocase(command->name, text_of(miners[i])) || text_equal_nocase(running, text_of(miners[i])))
             return "it bears the name of a known miner";
-    for (size_t i = 1; command_is_interpreter(command) && i < command->word_count; i++) {
-        struct text head;
-        text_cut(event_base_name(command->words[i]), '.', &head);
-        if (text_among(head, miners))
-            return "a script that bears the name of a known miner is run";
-    }
+    struct text script = command_script(command), head = TEXT_NONE;
+    if (script.bytes)
+        text_cut(event_base_name(script), '.', &head);
+    if (text_among(head, miners))
+        return "a script that bears the name of a known miner is run";
     for (size_t i = 1; i < command->word_count; i++) {
         struct text word = command->words[i];
         struct text source, target;
@@ -58,6 +57,7 @@ static const struct rule_sample samples[] = {
     {true, "$ /tmp/.x/kworker --url stratum+tcp://198.51.100.7:3333 -p x"},
     {true, "ProcessCreate {\"Executable\":\"/var/tmp/kdevtmpfsi\",\"CommandLine\":\"\",\"ProcessId\":9,\"ParentProcessId\":1}"},
     {true, "$ python3 /tmp/xmrig.py"},
+    {false, "$ sh /opt/app/remove.sh xmrig"},
     {false, "$ pkill -9 xmrig"},
     {false, "$ grep -r minerd /etc/cron.d"},
     {false, "$ /usr/bin/pool-monitor --interval 5"},

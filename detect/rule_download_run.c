@@ -28,17 +28,8 @@ static bool script_fetches_and_runs(const struct command *command)
 {
     static const char *const fetch[] = {"urlopen", "urlretrieve", "requests.get", "LWP::", "file_get_contents('http", "file_get_contents(\"http", "open-uri", "Net::HTTP", NULL};
     static const char *const run[] = {"exec(", "eval", "os.system", ";system", " system", "popen", "subprocess", "os.exec", "shell_exec", "passthru", "spawn", NULL};
-    bool fetches = false, runs = false;
 
-    if (!command_is_interpreter(command) || command_is_shell(command))
-        return false;
-    for (size_t i = 1; i < command->word_count; i++) {
-        for (size_t k = 0; fetch[k]; k++)
-            fetches = fetches || text_contains_nocase(command->words[i], fetch[k]);
-        for (size_t k = 0; run[k]; k++)
-            runs = runs || text_contains_nocase(command->words[i], run[k]);
-    }
-    return fetches && runs;
+    return command_is_interpreter(command) && !command_is_shell(command) && command_contains_any(command, fetch) && command_contains_any(command, run);
 }
 
 static const char *wrong_with(const struct judging *judging, const struct command *command)

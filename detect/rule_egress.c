@@ -55,7 +55,7 @@ static bool ssh_is_outside(const struct command *command)
         struct text word = command->words[i];
         if (word.count < 2 || word.bytes[0] != '-')
             return is_outside(url_host(word));
-        i += word.count == 2 && strchr("BbcDEeFIiJLlmOopQRSWwy", word.bytes[1]) != NULL;
+        i += word.count == 2 && ssh_option_has_value(word.bytes[1]);
     }
     return false;
 }

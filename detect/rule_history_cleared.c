@@ -41,7 +41,7 @@ static const struct rule_sample samples[] = {
     {true, "$ sh -c 'unset HISTFILE; history -c'"},
     {true, "$ ln -sf /dev/null /home/pi/.ash_history"},
     {false, "$ cat /home/pi/.bash_history"},
-    {true, "$ cp /dev/null /root/.bash_history"},
+    {true, "$ cp /dev/null /home/pi/.bash_history"},
     {true, "$ bash -c set +o history"},
     {false, "$ bash -c set -o pipefail; history"},
     {false, "$ history 20"},

@@ -13,20 +13,9 @@ static const struct {
 
 static const char *wrong_with(const struct judging *judging, const struct command *command)
 {
-    struct text script = TEXT_NONE;
+    struct text script = command_script(command);
 
     (void)judging;
-    if (!command_is_interpreter(command))
-        return NULL;
-    for (size_t i = 1; i < command->word_count && !script.bytes; i++) {
-        struct text word = command->words[i];
-        if (word.count && word.bytes[0] == '-') {
-            if (!text_starts(word, TEXT("--")) && (memchr(word.bytes, 'c', word.count) || memchr(word.bytes, 'e', word.count) || memchr(word.bytes, 'm', word.count)))
-                return NULL; /* the program is in the words themselves, or a module */
-            continue;
-        }
-        script = word;
-    }
     for (size_t i = 0; script.bytes && i < sizeof endings / sizeof *endings; i++) {
         if (!text_ends(script, text_of(endings[i].ending)))
             continue;

@@ -21,7 +21,7 @@ static bool ssh_forwards(const struct command *command)
             char letter = word.bytes[k];
             if (letter == 'R' || letter == 'L' || letter == 'D' || letter == 'w')
                 return true;
-            if (strchr("bcEeFIiJlmOoPpQSWB", letter)) { /* its value is the rest, or the next word */
+            if (ssh_option_has_value(letter)) { /* its value is the rest, or the next word */
                 i += k + 1 == word.count;
                 break;
             }

@@ -42,19 +42,17 @@ static bool piped_to_shell(const struct judging *judging, const struct command *
 static bool script_connects(const struct command *command)
 {
     static const char *const runs[] = {"dup2", "pty.spawn", "subprocess", "os.system", "exec", "/bin/sh", "/bin/bash", "popen", "spawn", "proc_open", NULL};
-    bool socket = false, shell = false;
+    static const char *const opens[] = {"fsockopen", "/inet/tcp", "net.connect", "TCPSocket", "socket.tcp", NULL};
+    bool awk = text_ends(command->name, TEXT("awk"));
 
-    if (!command_is_interpreter(command) && !text_ends(command->name, TEXT("awk")))
+    if (!command_is_interpreter(command) && !awk)
         return false;
+    bool socket = command_contains_any(command, opens);
     for (size_t i = 1; i < command->word_count; i++) {
         struct text word = command->words[i];
-        socket = socket || text_contains_nocase(word, "fsockopen") || text_contains_nocase(word, "/inet/tcp") || text_contains_nocase(word, "net.connect") ||
-                 (text_contains_nocase(word, "socket") && (text_contains_nocase(word, "connect") || text_contains_nocase(word, "PeerAddr")));
-        socket = socket || text_contains_nocase(word, "TCPSocket") || text_contains_nocase(word, "socket.tcp");
-        for (size_t k = 0; runs[k]; k++)
-            shell = shell || text_contains_nocase(word, runs[k]);
+        socket = socket || (text_contains_nocase(word, "socket") && (text_contains_nocase(word, "connect") || text_contains_nocase(word, "PeerAddr")));
     }
-    return socket && (shell || text_ends(command->name, TEXT("awk")));
+    return socket && (awk || command_contains_any(command, runs));
 }
 
 static const char *wrong_with(const struct judging *judging, const struct command *command)

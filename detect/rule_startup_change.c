@@ -44,7 +44,7 @@ static const struct rule_sample samples[] = {
     {false, "$ crontab -e"},
     {false, "$ cat /etc/rc.local"},
     {false, "$ /etc/init.d/dropbear restart"},
-    {false, "$ cp /etc/crontab /root/crontab.old"},
+    {false, "$ cp /etc/crontab /home/pi/crontab.old"},
 };
 
 const struct rule rule_startup_change = {

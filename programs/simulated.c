@@ -199,6 +199,14 @@ static struct call right_call(const struct simulated *device)
     return (struct call){.token = device->token[0] ? device->token : NULL, .certificate = device->certificate.file ? device->certificate.path : NULL};
 }
 
+/* Without events; the caller's to buf_done(). */
+static void message_empty(struct buf *out)
+{
+    buf_init(out, 1024);
+    simulated_message_open(out);
+    simulated_message_close(out);
+}
+
 /* A door hears of a new identity a moment after it was made. */
 static enum status let_in(struct simulator *simulator, const struct simulated *device, struct problem *why)
 {
@@ -208,9 +216,7 @@ static enum status let_in(struct simulator *simulator, const struct simulated *d
     struct buf message;
     long code;
 
-    buf_init(&message, 1024);
-    simulated_message_open(&message);
-    simulated_message_close(&message);
+    message_empty(&message);
     call.message = device->module[0] ? &message : NULL;
     while ((code = call_make(simulator, device, &call, &result)) != 204 && clock_monotonic_ms() < until_ms && !process_wait_stop(LOOK_MS))
         ;
@@ -357,9 +363,7 @@ bool simulated_offend(struct simulator *simulator, const struct simulated *devic
 
     if (fault == SIMULATED_TOO_FAST && rate_lower(simulator, device))
         return false;
-    buf_init(&message, 1024);
-    simulated_message_open(&message);
-    simulated_message_close(&message);
+    message_empty(&message);
     switch (fault) {
     case SIMULATED_TOKEN_OVER: ways[0].token = device->token_over; break;
     case SIMULATED_TOKEN_FORGED: ways[0].token = device->token_forged; break;

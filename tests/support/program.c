@@ -147,7 +147,7 @@ void program_close(struct program *take_program)
 int program_run(const char *name, const char *const *arguments, const char *const *environment, struct buf *out)
 {
     struct program *program = program_start(name, arguments, environment);
-    int code = program_wait(program, PROGRAM_WAIT_MS);
+    int code = program_wait(program, PROGRAM_RUN_MS);
 
     if (out)
         program_log(program, out);

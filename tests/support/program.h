@@ -8,6 +8,7 @@
 struct program;
 
 #define PROGRAM_WAIT_MS 60000
+#define PROGRAM_RUN_MS 300000 /* scripts that compare thousands of cases, on a busy machine */
 
 /* `name` is looked up in the build folder of the running test ("picketd"), unless it has a slash. `arguments` without
  * the name, and `environment` ("PICKET_BUS=kafka"), both end with NULL and may be NULL. Of our own environment it gets
@@ -27,7 +28,7 @@ bool program_log_wait(struct program *program, const char *text, uint32_t timeou
 /* Kills it if need be. With `PICKET_TEST_LOGS` set its output goes to our stderr. */
 void program_close(struct program *take_program);
 
-/* Runs to the end and returns the exit code; output is appended to `out` (may be NULL). */
+/* Runs to the end, PROGRAM_RUN_MS at most, and returns the exit code; output is appended to `out` (may be NULL). */
 int program_run(const char *name, const char *const *arguments, const char *const *environment, struct buf *out);
 
 /* A port on loopback that nobody listened on a moment ago, another one each time. */

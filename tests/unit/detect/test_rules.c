@@ -134,7 +134,7 @@ START_TEST(ordinary_commands_of_small_devices_raise_nothing)
         "make -j4", "gcc -O2 -o app main.c", "passwd admin", "useradd -r -s /usr/sbin/nologin app", "echo ready", "base64 /etc/machine-id", "scp firmware.bin root@192.168.1.20:/tmp/", "openssl s_client -connect example.org:443",
         "nc -z 127.0.0.1 1883", "cat /var/log/messages", "tail -f /var/log/syslog", "find / -name core -type f", "mount -o remount,rw /", "dd if=/dev/zero of=/tmp/swap bs=1M count=64", "/usr/bin/php-fpm -F",
         "run-parts --report /etc/cron.hourly", "sh -c . /etc/profile; env", "/etc/init.d/cron reload", "systemctl enable app.service", "sed -n 1,5p /etc/rc.local", "sh -c cat /etc/passwd | cut -d: -f1",
-        "cp /etc/crontabs/root /tmp/backup", "tee /tmp/log", "ssh-add /root/.ssh/id_ed25519", "usermod -L guest", "su - pi",
+        "cp /etc/crontabs/root /tmp/backup", "tee /tmp/log", "ssh-add /home/pi/.ssh/id_ed25519", "usermod -L guest", "su - pi",
     };
 
     for (size_t i = 0; i < sizeof ordinary / sizeof *ordinary; i++) {
