@@ -213,6 +213,11 @@ $(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(call objects,tests/su
 	@$$(LINK) -o $$@ $$^ $$(CHECK_LIBS) $$(SERVER_LIBS) $$(AGENT_LIBS)
 endef
 $(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
+$(call archive,picket): $(PICKET_OBJECTS)
+	@rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/tests/unit/programs/%: $(BUILD)/tests/unit/programs/%.o $(SUPPORT) $(call archive,picket) $(call present,$(USES_server))
+	@echo "  LD $@"
+	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS)
 $(BUILD)/tests/pipeline/%: $(BUILD)/tests/pipeline/%.o $(SUPPORT) $(call present,$(USES_server))
 	@echo "  LD $@"
 	@$(LINK) -o $@ $^ $(CHECK_LIBS) $(SERVER_LIBS) $(AGENT_LIBS)

@@ -10,5 +10,7 @@
  * STATUS_REJECT: the connection string is not one. */
 MUST_CHECK enum status sas_make(const char *connection_string, int64_t expires_us, char out[SAS_TOKEN_SIZE],
                                 struct problem *why);
+/* The same, signed with another key: a token that is whole, and that no key of the identity signed. */
+MUST_CHECK enum status sas_forge(const char *connection_string, int64_t expires_us, char out[SAS_TOKEN_SIZE], struct problem *why);
 
 #endif

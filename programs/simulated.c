@@ -103,15 +103,6 @@ enum status simulator_feed(struct simulator *simulator, struct problem *why)
     return status;
 }
 
-/* Another signature than the right one. */
-static void token_forge(const char *token, char out[SAS_TOKEN_SIZE])
-{
-    snprintf(out, SAS_TOKEN_SIZE, "%s", token);
-    char *signature = strstr(out, "sig=");
-    if (signature)
-        signature[4] = signature[4] == 'A' ? 'B' : 'A';
-}
-
 /* "HostName=localhost:8443;DeviceId=…": where the device sends to. */
 static enum status sender_make(const char *connection, struct simulated *device, struct problem *why)
 {
@@ -125,7 +116,7 @@ static enum status sender_make(const char *connection, struct simulated *device,
     if (!status)
         status = sas_make(connection, clock_utc_us() - TOKEN_S * INT64_C(1000000), device->token_over, why);
     if (!status)
-        token_forge(device->token, device->token_forged);
+        status = sas_forge(connection, clock_utc_us() + TOKEN_S * INT64_C(1000000), device->token_forged, why);
     return status;
 }
 
