@@ -178,10 +178,11 @@ static void devices_gather(struct batch_judging *judging)
     }
 }
 
+/* Locked until the transaction ends, since a dead letter that is stored again may be of the same device; in one order, so that no two wait for each other. */
 static enum status memories_load(struct batch_judging *judging, struct problem *why)
 {
     static const char select[] = "SELECT d.workspace_id, d.device_id, d.state FROM unnest($1::int[], $2::text[]) AS w (workspace_id, device_id)"
-                                 " JOIN picket.detect_state d ON d.workspace_id = w.workspace_id AND d.device_id = w.device_id";
+                                 " JOIN picket.detect_state d ON d.workspace_id = w.workspace_id AND d.device_id = w.device_id ORDER BY 1, 2 FOR UPDATE OF d";
     struct db_rows *rows = NULL;
     struct columns columns;
     size_t wanted = 0;

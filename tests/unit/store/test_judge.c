@@ -1,5 +1,8 @@
 #include "store/judge.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include "store/alerts.h"
 #include "store/store_metrics.h"
 #include "tests/unit/store/fixture.h"
@@ -132,6 +135,35 @@ START_TEST(a_batch_that_was_not_committed_leaves_nothing_and_raises_the_same_whe
 }
 END_TEST
 
+static void *store_failed(void *context)
+{
+    (void)batch_store(context, 1);
+    return NULL;
+}
+
+/* As when a dead letter is stored again by the housekeeper while the device goes on. */
+START_TEST(what_two_learn_of_a_device_at_once_is_all_remembered)
+{
+    pthread_t thread;
+
+    store("pump-1", 1, message("Login", 0, FAILED));
+    sql("CREATE TABLE kept AS SELECT state FROM picket.detect_state");
+    for (int i = 1; i < 4; i++)
+        store("pump-1", 1, message("Login", i, FAILED));
+    sql("CREATE TABLE later AS SELECT state FROM picket.detect_state");
+    sql("UPDATE picket.detect_state SET state = (SELECT state FROM kept)");
+    struct bus_record fifth = record_of(message("Login", 4, FAILED));
+    sql("BEGIN");
+    sql("UPDATE picket.detect_state SET state = (SELECT state FROM later)"); /* what another learnt, not committed yet */
+    ck_assert_int_eq(pthread_create(&thread, NULL, store_failed, &fifth), 0);
+    while (!sql_number("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        sched_yield();
+    sql("COMMIT");
+    pthread_join(thread, NULL);
+    ck_assert_str_eq(alerts(), "1 pump-1 IoT_Bruteforce_Fail 203.0.113.9 1");
+}
+END_TEST
+
 START_TEST(a_rule_that_is_switched_off_in_a_workspace_is_asked_in_the_others)
 {
     sql("INSERT INTO picket.rule (workspace_id, rule_id, kind, enabled) VALUES (2, 'IoT_DisableFirewall', 'builtin', false)");
@@ -238,6 +270,23 @@ START_TEST(one_address_that_fails_on_many_devices_is_found_within_the_hour)
     store("pump-6", 1, message("Login", 90, FAILED));
     ck_assert_int_eq(sql_number("SELECT picket.addresses_judge()"), 1);
     ck_assert_str_eq(sql_text("SELECT concat_ws(' ', repeat_count, details ->> 'Devices') FROM picket.alert"), "2 6");
+}
+END_TEST
+
+/* With a fleet under attack there are millions of them. */
+START_TEST(only_addresses_that_were_tried_since_are_looked_at_and_old_ones_go)
+{
+    sql("INSERT INTO picket.address_try SELECT w, '192.0.2.' || a, 'd' || d, now(), now(), 1 FROM generate_series(1, 2) w, generate_series(1, 20) a, generate_series(1, 4) d");
+    ck_assert_int_eq(sql_number("SELECT picket.addresses_judge()"), 0);
+    ck_assert_int_eq(sql_number("SELECT count(*) FROM picket.address_waiting"), 0);
+    for (int i = 1; i <= 2; i++)
+        sql("INSERT INTO picket.address_try VALUES (1, '192.0.2.7', 'd5', now(), now(), 1) ON CONFLICT (workspace_id, address, device_id) DO UPDATE SET last_at = now()");
+    ck_assert_int_eq(sql_number("SELECT count(*) FROM picket.address_waiting"), 2);
+    ck_assert_int_eq(sql_number("SELECT picket.addresses_judge()"), 1);
+    ck_assert_str_eq(sql_text("SELECT concat_ws(' ', workspace_id, cause, details ->> 'Devices', details ->> 'DeviceIds') FROM picket.alert"), "1 192.0.2.7 5 [\"d1\", \"d2\", \"d3\", \"d4\", \"d5\"]");
+    sql("INSERT INTO picket.address_try VALUES (2, '192.0.2.8', 'd5', now(), now() + interval '3 hours', 1)");
+    ck_assert_int_eq(sql_number("SELECT picket.addresses_judge()"), 0); /* the others tried earlier than an hour before */
+    ck_assert_str_eq(sql_text("SELECT string_agg(n::text, ' ' ORDER BY workspace_id) FROM (SELECT workspace_id, count(*) AS n FROM picket.address_try GROUP BY 1) o"), "81 1");
 }
 END_TEST
 
@@ -368,6 +417,7 @@ int main(void)
         what_a_device_did_is_remembered_from_batch_to_batch_by_whoever_stores_it,
         a_message_that_is_sent_again_raises_nothing_again,
         a_batch_that_was_not_committed_leaves_nothing_and_raises_the_same_when_it_is_stored,
+        what_two_learn_of_a_device_at_once_is_all_remembered,
         a_rule_that_is_switched_off_in_a_workspace_is_asked_in_the_others,
         what_the_database_refuses_of_a_judgement_costs_no_event,
         a_hostile_device_neither_grows_its_state_nor_takes_another_devices,
@@ -375,6 +425,7 @@ int main(void)
         alerts_of_one_device_and_of_one_address_are_one_incident_with_the_reason,
         custom_alerts_look_values_up_in_the_lists_of_the_devices_group,
         one_address_that_fails_on_many_devices_is_found_within_the_hour,
+        only_addresses_that_were_tried_since_are_looked_at_and_old_ones_go,
         a_device_that_makes_addresses_up_fills_no_table,
         a_device_that_makes_names_up_is_cut_short_and_hides_no_other,
         custom_alerts_count_within_windows_and_miss_what_is_too_seldom,
