@@ -34,6 +34,7 @@ struct plan {
 static enum status files_read(struct plan *plan, struct problem *why);
 static int file_wanted(const struct dirent *entry);
 static enum status script_read(const char *name, const char *ending, struct buf *out, struct problem *why);
+static enum status encoding_check(struct db *db, struct problem *why);
 static enum status applied_check(struct plan *plan, int64_t *newest, struct problem *why);
 static enum status applied_exists(struct db *db, bool *there, struct problem *why);
 static enum status applied_digest(struct db *db, const struct file *file, struct text *out, struct arena *arena,
@@ -60,6 +61,8 @@ enum status migrate(const struct migrate_wishes *wishes, struct problem *why)
     status = files_read(plan, why);
     if (!status)
         status = db_open(wishes->conninfo, NULL, "picket migrate", &plan->db, why);
+    if (!status)
+        status = encoding_check(plan->db, why);
     if (!status)
         status = applied_check(plan, &newest, why);
     if (!status && to > plan->files[plan->count - 1].number)
@@ -196,6 +199,19 @@ static enum status applied_check(struct plan *plan, int64_t *newest, struct prob
 
 /* The first migration makes the table that the migrations are written in. Read from the catalogue itself: to_regclass()
  * may answer from what this session remembers of a time before the lock. */
+/* What a database was made with cannot be changed, so it is said before anything is written. */
+static enum status encoding_check(struct db *db, struct problem *why)
+{
+    struct db_rows *rows = NULL;
+
+    enum status status = db_query(db, "SELECT pg_catalog.current_database(), pg_catalog.current_setting('server_encoding')", NULL, 0, STATEMENT_MS, &rows, why);
+    if (!status && !text_equal(db_text(rows, 0, 1), TEXT("UTF8")))
+        status = problem_set(why, STATUS_REJECT, "the database %.*s is encoded in %.*s, and UTF8 is needed: make another, CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+                             TEXT_ARGS(db_text(rows, 0, 0)), TEXT_ARGS(db_text(rows, 0, 1)));
+    db_rows_free(rows);
+    return status;
+}
+
 static enum status applied_exists(struct db *db, bool *there, struct problem *why)
 {
     static const char exists[] = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "

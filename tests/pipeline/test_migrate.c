@@ -146,6 +146,20 @@ START_TEST(passwords_from_the_environment_are_set_as_verifiers)
 }
 END_TEST
 
+START_TEST(a_database_of_another_encoding_is_refused_before_anything_is_written)
+{
+    char sql[160];
+
+    snprintf(sql, sizeof sql, "DROP DATABASE %s", name);
+    answer(database_conninfo(), sql);
+    snprintf(sql, sizeof sql, "CREATE DATABASE %s ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0", name);
+    answer(database_conninfo(), sql);
+    ck_assert_int_eq(migrate(NULL, NULL, NULL), 2);
+    ck_assert_ptr_nonnull(strstr(output.bytes, "is encoded in SQL_ASCII, and UTF8 is needed"));
+    ck_assert_str_eq(answer(conninfo(), "SELECT count(*) FROM pg_namespace WHERE nspname IN ('picket', 'kql')"), "0");
+}
+END_TEST
+
 START_TEST(an_absent_database_is_exit_3)
 {
     ck_assert_int_eq(program_run("picket", (const char *const[]){"migrate", "--database", "host=/nonexistent", NULL}, NULL, &output),
@@ -168,6 +182,7 @@ int main(void)
     tcase_add_test(tests, an_edited_migration_is_refused);
     tcase_add_test(tests, a_migration_that_fails_leaves_those_before_it);
     tcase_add_test(tests, passwords_from_the_environment_are_set_as_verifiers);
+    tcase_add_test(tests, a_database_of_another_encoding_is_refused_before_anything_is_written);
     tcase_add_test(tests, an_absent_database_is_exit_3);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
