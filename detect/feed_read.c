@@ -15,11 +15,12 @@ struct reading {
     struct feed_facts *facts;
     int64_t valid_until_us; /* of the object that is read */
     int confidence;
+    enum feed_reach reach; /* of the list that is read */
 };
 
 static bool take(struct reading *reading, struct text value)
 {
-    const struct feed_entry entry = {value, reading->valid_until_us, reading->confidence};
+    const struct feed_entry entry = {value, reading->reach, reading->valid_until_us, reading->confidence};
     bool added = reading->take(reading->context, &entry);
 
     reading->facts->added += added;
@@ -29,7 +30,7 @@ static bool take(struct reading *reading, struct text value)
 bool feed_take_into(void *feed_into, const struct feed_entry *entry)
 {
     const struct feed_into *into = feed_into;
-    return indicators_add(into->set, into->feed, entry->value);
+    return entry->reach <= FEED_AND_BELOW && indicators_add(into->set, into->feed, entry->value);
 }
 
 static void ignore(struct reading *reading, size_t line)
@@ -185,20 +186,28 @@ static void lines_read(struct reading *reading, struct text content)
 
 /* ---- MISP ---- */
 
-static void misp_attributes(struct reading *reading, const json_t *holder)
+/* What is looked for, as MISP names it. */
+static bool is_misp_kind(const char *kind)
 {
     static const char *const kinds[] = {"ip-src", "ip-dst", "ip-src|port", "ip-dst|port", "domain", "hostname", "domain|ip", "hostname|port", "url", "uri",
                                         "md5", "sha1", "sha256", "filename|md5", "filename|sha1", "filename|sha256"};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kind, kinds[i]) == 0)
+            return true;
+    return false;
+}
+
+static void misp_attributes(struct reading *reading, const json_t *holder)
+{
     json_t *attribute, *object;
     size_t i;
 
     json_array_foreach (json_object_get(holder, "Attribute"), i, attribute) {
         const char *kind = json_string_value(json_object_get(attribute, "type")), *value = json_string_value(json_object_get(attribute, "value"));
-        bool wanted = false, fine = false;
+        bool wanted = kind && value && is_misp_kind(kind), fine = false;
         if (json_is_true(json_object_get(attribute, "deleted")))
             continue;
-        for (size_t k = 0; kind && value && k < sizeof kinds / sizeof *kinds; k++)
-            wanted |= strcmp(kind, kinds[k]) == 0;
         if (wanted && strstr(kind, "|port")) {
             char pair[300];
             int count = snprintf(pair, sizeof pair, "%s", value);
@@ -346,14 +355,34 @@ static bool stix_read(struct reading *reading, const json_t *root)
 
 /* ---- warning lists ---- */
 
-static bool warnings_read(struct reading *reading, const json_t *root)
+const char *const feed_reach_words[FEED_REACHES] = {[FEED_ITSELF] = "string", [FEED_AND_BELOW] = "hostname", [FEED_SUBSTRING] = "substring", [FEED_REGEX] = "regex"};
+
+/* Whether a list is about anything that is looked for: patterns of telephone numbers could fit a name by chance. */
+static bool warnings_are_ours(const json_t *root)
 {
-    const json_t *list = json_object_get(root, "list");
+    const json_t *list = json_object_get(root, "matching_attributes");
     json_t *value;
     size_t i;
 
     json_array_foreach (list, i, value)
-        if (!json_is_string(value) || !take(reading, text_of(json_string_value(value))))
+        if (json_is_string(value) && is_misp_kind(json_string_value(value)))
+            return true;
+    return !json_array_size(list);
+}
+
+static bool warnings_read(struct reading *reading, const json_t *root)
+{
+    const json_t *list = json_object_get(root, "list");
+    const char *type = json_string_value(json_object_get(root, "type"));
+    bool ours = warnings_are_ours(root);
+    json_t *value;
+    size_t i;
+
+    for (i = 0; type && i < FEED_REACHES; i++)
+        if (strcmp(type, feed_reach_words[i]) == 0)
+            reading->reach = (enum feed_reach)i; /* else it is of networks */
+    json_array_foreach (list, i, value)
+        if ((reading->reach > FEED_AND_BELOW && !ours) || !json_is_string(value) || !take(reading, text_of(json_string_value(value))))
             ignore(reading, 0);
     return json_is_array(list);
 }
@@ -410,6 +439,17 @@ static enum status json_read(struct reading *reading, struct text content, struc
         status = problem_set(why, STATUS_REJECT, "this JSON is neither a MISP event nor a STIX bundle nor a warning list");
     json_decref(root);
     return status;
+}
+
+bool feed_is_warning_list(struct text content)
+{
+    struct text trimmed = text_trim(content);
+    if (!trimmed.count || trimmed.bytes[0] != '{' || !memmem(content.bytes, content.count, "\"list\"", 6))
+        return false;
+    json_t *root = json_loadb(trimmed.bytes, trimmed.count, 0, NULL);
+    bool is = json_is_array(json_object_get(root, "list"));
+    json_decref(root);
+    return is;
 }
 
 enum status feed_read(struct text content, enum feed_format format, feed_take *take_entry, void *context, struct feed_facts *facts, struct problem *why)

@@ -16,6 +16,8 @@ enum feed_format {
     FEED_WARNING, /* one of MISP's warning lists */
 };
 
+/* Whether the content is a warning list's: what it names is no threat. */
+bool feed_is_warning_list(struct text content);
 /* False: there is no such word. */
 bool feed_format_of(struct text word, enum feed_format *out);
 
@@ -25,9 +27,14 @@ struct feed_facts {
     size_t first_ignored;  /* the number of a line, or 0 */
 };
 
+/* How an entry of a warning list is meant; those of other feeds are FEED_ITSELF. */
+enum feed_reach { FEED_ITSELF, FEED_AND_BELOW, FEED_SUBSTRING, FEED_REGEX, FEED_REACHES };
+extern const char *const feed_reach_words[FEED_REACHES]; /* as MISP's lists say it in "type" */
+
 /* One entry of a feed. False: it is none of the kinds that are looked for, and another reading of the line may be tried. */
 struct feed_entry {
     struct text value;
+    enum feed_reach reach;
     int64_t valid_until_us; /* 0: for ever, as far as the feed says */
     int confidence;         /* 0 to 100; -1: the feed does not say */
 };

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_BYTES_MAX 2200 /* longer URLs are no indicators */
+#define KEY_BYTES_MAX (INDICATOR_ROOM - 8) /* longer URLs are no indicators */
 #define NAME_BYTES_MAX 253 /* of a domain: RFC 1035 */
 #define FEEDS_MAX 65535
 #define PORT_MAX 999999
@@ -29,6 +29,18 @@ struct indicators {
     char **feeds;
     size_t feed_count;
     uint64_t lengths4[1], lengths6[3]; /* of networks that are listed: a bit for each length */
+    indicator_spares *spares;          /* NULL: nothing is spared */
+    const void *spares_context;
+};
+
+/* Something that was seen, and who is told what it is. */
+struct asking {
+    const struct indicators *set;
+    const char *kind;
+    struct text seen;
+    indicator_each *each;
+    void *context;
+    bool found, spared;
 };
 
 /* ---- bytes ---- */
@@ -183,18 +195,26 @@ static bool add(struct indicators *set, uint16_t feed, const struct key *key, st
     return true;
 }
 
-static bool find(const struct indicators *set, const struct key *key, indicator_each *each, void *context)
+static void find(struct asking *asking, const struct key *key)
 {
+    const struct indicators *set = asking->set;
     uint64_t hash = hash_of(key->bytes, key->count);
     const struct entry *entry;
     size_t at = SIZE_MAX;
-    bool found = false;
 
-    while ((entry = entry_next(set, key, hash, &at))) {
-        found = true;
-        each(context, text_of(set->feeds[entry->feed]), (struct text){set->texts + entry->value_at, entry->value_count});
+    while (!asking->spared && (entry = entry_next(set, key, hash, &at))) {
+        asking->spared = !asking->found && set->spares && set->spares(set->spares_context, asking->kind, asking->seen);
+        if (asking->spared)
+            return;
+        asking->found = true;
+        asking->each(asking->context, text_of(set->feeds[entry->feed]), (struct text){set->texts + entry->value_at, entry->value_count});
     }
-    return found;
+}
+
+void indicators_spare(struct indicators *set, indicator_spares *spares, const void *context)
+{
+    set->spares = spares;
+    set->spares_context = context;
 }
 
 /* ---- addresses ---- */
@@ -280,19 +300,19 @@ static bool network_key(struct key *key, const struct network *network, unsigned
 
 bool indicators_find_ip(const struct indicators *set, struct text text, uint32_t port, indicator_each *each, void *context)
 {
+    struct asking asking = {.set = set, .kind = "ip", .seen = text, .each = each, .context = context};
     struct network network = {.port = 0};
     struct key key;
-    bool found = false;
 
     if (!address_read(text, &network))
         return false;
     const uint64_t *lengths = network.is_ipv6 ? set->lengths6 : set->lengths4;
     for (unsigned bits = 0; bits <= network.bits; bits++)
         if (lengths[bits / 64] >> bits % 64 & 1 && network_key(&key, &network, bits, 0))
-            found |= find(set, &key, each, context);
+            find(&asking, &key);
     if (port && network_key(&key, &network, network.bits, port))
-        found |= find(set, &key, each, context);
-    return found;
+        find(&asking, &key);
+    return asking.found;
 }
 
 /* ---- domains, URLs, hashes ---- */
@@ -356,17 +376,25 @@ static bool domain_key(struct key *key, struct text text)
 
 bool indicators_find_domain(const struct indicators *set, struct text domain, indicator_each *each, void *context)
 {
+    struct asking asking = {.set = set, .kind = "domain", .seen = domain, .each = each, .context = context};
     char ascii[NAME_BYTES_MAX + 1];
     struct key key;
-    bool found = false;
 
     for (struct text rest = name_ascii(domain, ascii); rest.bytes && rest.count;) {
         if (domain_key(&key, rest))
-            found |= find(set, &key, each, context);
+            find(&asking, &key);
         struct text label;
         rest = text_cut(rest, '.', &label);
     }
-    return found;
+    return asking.found;
+}
+
+bool indicators_has_domain(const struct indicators *set, struct text domain)
+{
+    struct key key;
+    size_t at = SIZE_MAX;
+
+    return domain_key(&key, domain) && entry_next(set, &key, hash_of(key.bytes, key.count), &at) != NULL;
 }
 
 /* scheme://host/path: scheme and host in small letters, the usual port left out, no lone slash at the end, no fragment. `scheme` false:
@@ -421,26 +449,27 @@ static bool path_key(struct key *key, struct text path)
 
 bool indicators_find_url(const struct indicators *set, struct text url, indicator_each *each, void *context)
 {
+    struct asking asking = {.set = set, .kind = "url", .seen = url, .each = each, .context = context};
     struct key key;
-    bool found = false, whole = memmem(url.bytes, url.count, "://", 3) != NULL;
+    bool whole = memmem(url.bytes, url.count, "://", 3) != NULL;
 
     if (whole && url_key(&key, url, true))
-        found |= find(set, &key, each, context);
+        find(&asking, &key);
     if (url_key(&key, url, false))
-        found |= find(set, &key, each, context);
+        find(&asking, &key);
     if (!whole) /* the scheme was not seen */
-        return found;
+        return asking.found;
     const char *host = (const char *)memmem(url.bytes, url.count, "://", 3) + 3;
     struct text rest = {host, url.count - (size_t)(host - url.bytes)}, path;
     (void)text_cut(rest, '#', &rest);
     size_t slash = text_find(rest, '/');
     path = (struct text){rest.bytes + slash, rest.count - slash};
     if (path_key(&key, path))
-        found |= find(set, &key, each, context);
+        find(&asking, &key);
     size_t asked = text_find(path, '?'); /* also without what is asked */
     if (asked < path.count && path_key(&key, (struct text){path.bytes, asked}))
-        found |= find(set, &key, each, context);
-    return found;
+        find(&asking, &key);
+    return asking.found;
 }
 
 static bool hash_key(struct key *key, struct text digits)
@@ -459,19 +488,24 @@ static bool hash_key(struct key *key, struct text digits)
 
 bool indicators_find_hash(const struct indicators *set, struct text digits, indicator_each *each, void *context)
 {
+    struct asking asking = {.set = set, .kind = "hash", .seen = digits, .each = each, .context = context};
     struct key key;
 
-    return hash_key(&key, digits) && find(set, &key, each, context);
+    if (hash_key(&key, digits))
+        find(&asking, &key);
+    return asking.found;
 }
 
 /* ---- as people write them ---- */
 
-/* hxxp://evil[.]example, evil(dot)example */
-static struct text put_right(struct text value, char *out, size_t size)
+/* hxxp://evil[.]example, evil(.)example */
+struct text indicators_put_right(struct text value, char out[INDICATOR_ROOM])
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < value.count && count + 1 < size;) {
+    if (value.count > KEY_BYTES_MAX)
+        return value;
+    for (size_t i = 0; i < value.count;) {
         struct text rest = {value.bytes + i, value.count - i};
         if (i == 0 && rest.count > 4 && text_equal_nocase((struct text){rest.bytes, 4}, TEXT("hxxp"))) {
             memcpy(out, "http", 4);
@@ -490,12 +524,12 @@ static struct text put_right(struct text value, char *out, size_t size)
 /* The key of what is listed, and what kind of thing it is; NULL: none that we know. */
 static const char *listed_key(struct text listed, struct key *key, struct network *network)
 {
-    char right[KEY_BYTES_MAX + 8];
+    char room[INDICATOR_ROOM];
     uint64_t length;
 
     if (!listed.count || listed.count > KEY_BYTES_MAX)
         return NULL;
-    struct text value = put_right(listed, right, sizeof right);
+    struct text value = indicators_put_right(listed, room);
     if (hash_key(key, value))
         return value.count == 64 ? "sha256" : value.count == 40 ? "sha1" : "md5";
     if (network_read(value, network)) {

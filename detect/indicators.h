@@ -20,6 +20,9 @@ uint16_t indicators_feed(struct indicators *set, struct text name);
 bool indicators_add(struct indicators *set, uint16_t feed, struct text value);
 /* The same without adding: "ip", "network", "ip_port", "domain", "url", "path", "md5", "sha1" or "sha256"; NULL: none of these. */
 const char *indicators_kind(struct text value);
+#define INDICATOR_ROOM 2208
+/* The same with hxxp, [.] and (.) put right, in `room`; as it is where it is longer than that. */
+struct text indicators_put_right(struct text value, char room[INDICATOR_ROOM]);
 size_t indicators_count(const struct indicators *set); /* different ones of a feed */
 
 /* What was seen: IP with a port of 0 where there is none. `each` is called for every indicator that it is one of, `value` as it was
@@ -29,5 +32,12 @@ bool indicators_find_ip(const struct indicators *set, struct text address, uint3
 bool indicators_find_domain(const struct indicators *set, struct text domain, indicator_each *each, void *context);
 bool indicators_find_url(const struct indicators *set, struct text url, indicator_each *each, void *context);
 bool indicators_find_hash(const struct indicators *set, struct text digits, indicator_each *each, void *context);
+/* Whether the name itself is listed, and not only one above it. */
+bool indicators_has_domain(const struct indicators *set, struct text domain);
+
+/* What is listed is not found all the same where `spares` is true of what was seen: an "ip", "domain", "url" or "hash". It is asked on a hit only,
+ * by any thread; the context outlives the set. */
+typedef bool indicator_spares(const void *context, const char *kind, struct text seen);
+void indicators_spare(struct indicators *set, indicator_spares *spares, const void *context);
 
 #endif

@@ -1,15 +1,8 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "detect/sigma_match.h"
 
 #include <arpa/inet.h>
-#include <pcre2.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define REGEX_STEPS_MAX 100000
-#define REGEX_DEPTH_MAX 1000
-#define REGEX_HEAP_KB 1024
 
 struct matching {
     const struct sigma_event *event;
@@ -76,56 +69,6 @@ static bool glob_fits(const struct sigma_clause *clause, struct text value)
             return false;
         }
     }
-}
-
-/* ---- regular expressions ---- */
-
-/* A thread's own: matching needs room, and limits. */
-struct regex_room {
-    pcre2_match_data *data;
-    pcre2_match_context *context;
-};
-
-static pthread_key_t room_key;
-static pthread_once_t room_once = PTHREAD_ONCE_INIT;
-
-static void room_free(void *room)
-{
-    struct regex_room *take_room = room;
-
-    pcre2_match_data_free(take_room->data);
-    pcre2_match_context_free(take_room->context);
-    free(take_room);
-}
-
-static void room_key_make(void)
-{
-    if (pthread_key_create(&room_key, room_free))
-        abort();
-}
-
-static struct regex_room *room_here(void)
-{
-    pthread_once(&room_once, room_key_make);
-    struct regex_room *room = pthread_getspecific(room_key);
-    if (room)
-        return room;
-    room = calloc(1, sizeof *room);
-    if (!room || !(room->data = pcre2_match_data_create(1, NULL)) || !(room->context = pcre2_match_context_create(NULL)))
-        abort();
-    pcre2_set_match_limit(room->context, REGEX_STEPS_MAX);
-    pcre2_set_depth_limit(room->context, REGEX_DEPTH_MAX);
-    pcre2_set_heap_limit(room->context, REGEX_HEAP_KB);
-    if (pthread_setspecific(room_key, room))
-        abort();
-    return room;
-}
-
-static bool regex_fits(const struct sigma_clause *clause, struct text value)
-{
-    struct regex_room *room = room_here();
-
-    return pcre2_match(clause->regex, (PCRE2_SPTR)value.bytes, value.count, 0, 0, room->data, room->context) >= 0;
 }
 
 /* ---- numbers, times, addresses ---- */
@@ -216,7 +159,7 @@ static bool value_fits(const struct sigma_clause *clause, struct text value)
     case SIGMA_GLOB:
         return glob_fits(clause, value);
     case SIGMA_REGEX:
-        return regex_fits(clause, value);
+        return regex_fits(clause->regex, value);
     case SIGMA_CIDR:
         return within(clause, value);
     case SIGMA_LESS:

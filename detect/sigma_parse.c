@@ -1,7 +1,5 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "detect/sigma_parse.h"
 
-#include <pcre2.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -606,7 +604,7 @@ static bool rule_read(struct parsing *parsing, const yaml_node_t *root)
 void sigma_rule_done(const struct sigma_rule *rule)
 {
     for (size_t i = 0; i < rule->clause_count; i++)
-        pcre2_code_free(rule->clauses[i]->regex);
+        regex_free(rule->clauses[i]->regex);
 }
 
 /* The lines that the document stands in; libyaml counts characters, and not bytes. */

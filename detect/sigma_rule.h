@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "detect/regex.h"
 #include "runtime/arena.h"
 
 /* A Sigma rule, read and understood. Facts: the Sigma specification 2.1 (rules, modifiers). All of it lies in the arena that
@@ -46,7 +47,7 @@ struct sigma_clause {
     bool is_number;
     const struct sigma_token *tokens;
     size_t token_count;
-    void *regex; /* pcre2_code */
+    struct regex *regex;
     uint8_t address[16], bits;
     bool is_ipv6;
 };

@@ -1,8 +1,6 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "detect/sigma_value.h"
 
 #include <arpa/inet.h>
-#include <pcre2.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -387,19 +385,10 @@ static void shape(struct sigma_item *item, struct sigma_clause *clause, const st
 
 static bool regex_read(struct sigma_item *item, struct sigma_clause *clause, const struct sigma_value *value)
 {
-    uint32_t options = PCRE2_NEVER_BACKSLASH_C | (item->insensitive ? PCRE2_CASELESS : 0) | (item->multiline ? PCRE2_MULTILINE : 0) |
-                       (item->dotall ? PCRE2_DOTALL : 0);
-    PCRE2_SIZE at;
-    int error;
+    struct problem why;
 
-    clause->regex = pcre2_compile((PCRE2_SPTR)value->raw.bytes, value->raw.count, options, &error, &at, NULL);
-    if (!clause->regex) {
-        PCRE2_UCHAR message[120];
-        pcre2_get_error_message(error, message, sizeof message);
-        return refuse(item, "the regular expression %.60s: %s at %zu", value->raw.bytes, (const char *)message, (size_t)at);
-    }
-    (void)pcre2_jit_compile(clause->regex, PCRE2_JIT_COMPLETE);
-    return true;
+    clause->regex = regex_new(value->raw, (item->insensitive ? REGEX_CASELESS : 0u) | (item->multiline ? REGEX_MULTILINE : 0u) | (item->dotall ? REGEX_DOTALL : 0u), &why);
+    return clause->regex ? true : refuse(item, "%s", why.text);
 }
 
 static bool cidr_read(struct sigma_item *item, struct sigma_clause *clause, const struct sigma_value *value)

@@ -2,8 +2,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "detect/feed_read.h"
+#include "detect/false_friends.h"
 #include "programs/client.h"
 #include "programs/listing.h"
 #include "runtime/buf.h"
@@ -48,9 +49,9 @@ const struct cli_verb feed_admin_verbs[] = {
 const size_t feed_admin_verb_count = sizeof feed_admin_verbs / sizeof feed_admin_verbs[0];
 
 /* What the flags say of the feed; `url` and `every_s` may be absent. */
-static enum status feed_put(const struct cli *cli, struct client *client, const char *url, int64_t every_us, struct problem *why)
+static enum status feed_put(const struct cli *cli, struct client *client, const char *kind, const char *url, int64_t every_us, struct problem *why)
 {
-    const char *kind = cli_value(cli, "kind"), *format = cli_value(cli, "format");
+    const char *format = cli_value(cli, "format");
     json_t *body = json_object(), *answer = NULL;
     int64_t confidence = -1;
 
@@ -80,6 +81,7 @@ struct importing {
     const struct cli *cli;
     struct client *client;
     long long generation;
+    bool warns; /* it is a warning list */
     json_t *values;
     size_t bytes, sent;
     enum status status;
@@ -110,13 +112,15 @@ static bool entry_send(void *context, const struct feed_entry *entry)
     struct text value = text_trim(entry->value);
     char until[CLOCK_TEXT_SIZE];
 
-    if (!indicators_kind(value))
+    if (!false_friends_kind(entry->reach, value) || (entry->reach > FEED_AND_BELOW && !importing->warns))
         return false;
     json_t *one = json_stringn(value.bytes, value.count);
     if (!one)
         return false; /* not UTF-8 */
-    if (entry->valid_until_us || entry->confidence >= 0) {
+    if (entry->valid_until_us || entry->confidence >= 0 || entry->reach) {
         one = json_pack("{s:o}", "value", one);
+        if (entry->reach)
+            json_object_set_new(one, "type", json_string(feed_reach_words[entry->reach]));
         if (entry->valid_until_us) {
             clock_format(entry->valid_until_us, until);
             json_object_set_new(one, "valid_until", json_string(until));
@@ -179,8 +183,10 @@ static enum cli_exit run_import(const struct cli *cli)
         status = process_read_file(path, FEED_BYTES_MAX, &content, &why);
     if (!status)
         status = client_open(cli, &importing.client, &why);
+    const char *kind = cli_value(cli, "kind");
+    importing.warns = kind ? strcmp(kind, "warning") == 0 : feed_is_warning_list(buf_as_text(&content));
     if (!status)
-        status = feed_put(cli, importing.client, NULL, 0, &why);
+        status = feed_put(cli, importing.client, importing.warns ? "warning" : kind, NULL, 0, &why);
     if (!status) {
         status = file_import(&importing, buf_as_text(&content), format, &answer, &why);
         if (status == STATUS_REJECT)
@@ -212,7 +218,7 @@ static enum cli_exit run_add(const struct cli *cli)
     if (!status)
         status = client_open(cli, &client, &why);
     if (!status)
-        status = feed_put(cli, client, cli_argument(cli, 1), every_us, &why);
+        status = feed_put(cli, client, cli_value(cli, "kind"), cli_argument(cli, 1), every_us, &why);
     client_close(client);
     return status ? cli_end(status, &why) : listing_change(cli, "POST", listing_path(cli, "/v1/feeds/", "/pull"), NULL, "added");
 }

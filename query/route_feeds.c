@@ -1,6 +1,6 @@
 #include "query/routes.h"
 
-#include "detect/feed_read.h"
+#include "detect/false_friends.h"
 
 #define LIST "feeds"
 #define ENTRIES_MAX 10000 /* of one request */
@@ -100,7 +100,7 @@ static enum status member_number(const struct request *request, const char *name
 ROUTE_HANDLER(feeds_put)
 {
     static const char upsert[] =
-        "INSERT INTO picket.feed AS f (workspace_id, name, kind, enabled, format, url, pull_every, min_confidence) VALUES ($1::int, $2, coalesce($3, 'threat'),"
+        "INSERT INTO picket.feed AS f (workspace_id, name, kind, enabled, format, url, pull_every, min_confidence) VALUES ($1::int, $2, coalesce($3, CASE $5 WHEN 'warninglist' THEN 'warning' ELSE 'threat' END),"
         " coalesce($4::boolean, true), coalesce($5, 'auto'), $6, make_interval(secs => $7::int), coalesce($8::int, 0))"
         " ON CONFLICT (workspace_id, name) DO UPDATE SET kind = coalesce($3, f.kind), enabled = coalesce($4::boolean, f.enabled), format = coalesce($5, f.format),"
         " url = coalesce(excluded.url, f.url), pull_every = coalesce(excluded.pull_every, f.pull_every), min_confidence = coalesce($8::int, f.min_confidence), problem = NULL";
@@ -212,16 +212,32 @@ static enum status making_find(const struct request *request, struct reply *repl
 }
 
 struct filling {
+    bool warns;
     struct buf values, kinds, confidences, until;
     size_t added, ignored;
 };
+
+/* What it is kept as; NULL: none that is looked for. How an entry is meant is of warning lists alone. */
+static const char *kind_of(const struct filling *filling, const json_t *entry, struct text value)
+{
+    const char *type = json_is_object(entry) ? json_string_value(json_object_get(entry, "type")) : NULL;
+    enum feed_reach reach = FEED_ITSELF;
+
+    if (!value.count || value.count > VALUE_BYTES_MAX || memchr(value.bytes, '\0', value.count))
+        return NULL;
+    while (type && reach < FEED_REACHES && strcmp(type, feed_reach_words[reach]) != 0)
+        reach++;
+    if (reach == FEED_REACHES)
+        return NULL;
+    return filling->warns ? false_friends_kind(reach, value) : reach <= FEED_AND_BELOW ? indicators_kind(value) : NULL;
+}
 
 static bool value_add(struct filling *filling, const json_t *entry)
 {
     const json_t *value = json_is_object(entry) ? json_object_get(entry, "value") : entry;
     const json_t *confidence = json_is_object(entry) ? json_object_get(entry, "confidence") : NULL, *until = json_is_object(entry) ? json_object_get(entry, "valid_until") : NULL;
     struct text text = json_is_string(value) ? (struct text){json_string_value(value), json_string_length(value)} : TEXT_NONE;
-    const char *kind = text.count && text.count <= VALUE_BYTES_MAX && !memchr(text.bytes, '\0', text.count) ? indicators_kind(text) : NULL;
+    const char *kind = kind_of(filling, entry, text);
 
     if (!kind)
         return false;
@@ -250,6 +266,7 @@ ROUTE_HANDLER(feeds_fill)
     enum status status = making_find(request, reply, &rows, why);
     if (!status && (!json_is_array(values) || json_array_size(values) > ENTRIES_MAX))
         status = problem_set(why, STATUS_REJECT, "\"values\" is a list of at most %d indicators", ENTRIES_MAX);
+    filling.warns = !status && text_equal(db_text(rows, 0, 3), TEXT("warning"));
     for (i = 0; i < 4; i++) {
         buf_init(columns[i], 64 << 20);
         db_array_open(columns[i]);

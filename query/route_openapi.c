@@ -208,7 +208,7 @@ static const struct {
     {"FeedChange", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"kind\":{\"type\":\"string\",\"enum\":[\"threat\",\"warning\"]},\"enabled\":" FLAG_SCHEMA
                    ",\"format\":" TEXT_SCHEMA ",\"url\":" TEXT_SCHEMA ",\"pull_every_s\":" NUMBER_SCHEMA ",\"min_confidence\":" NUMBER_SCHEMA ",\"workspace\":" TEXT_SCHEMA "}}"},
     {"FeedGeneration", OBJECT("\"name\":" TEXT_SCHEMA ",\"generation\":" NUMBER_SCHEMA)},
-    {"FeedValues", BODY("\"values\"", "\"values\":{\"type\":\"array\",\"maxItems\":10000,\"items\":{}}")},
+    {"FeedValues", BODY("\"values\"", "\"values\":{\"type\":\"array\",\"maxItems\":10000,\"items\":{\"description\":\"A text, or an object: value, valid_until, confidence; of warning lists type as well: string, hostname, substring, regex.\"}}")},
     {"FeedFilled", OBJECT("\"added\":" NUMBER_SCHEMA ",\"ignored\":" NUMBER_SCHEMA)},
     {"RuleStatus", OBJECT("\"id\":" TEXT_SCHEMA ",\"enabled\":" FLAG_SCHEMA)},
     {"AlertComment", BODY("\"body\"", "\"body\":" TEXT_SCHEMA)},

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "detect/command_facts.h"
+#include "detect/false_friends.h"
 #include "detect/rule.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -265,6 +266,7 @@ static enum status past_next(struct feeds *feeds, bool *found, struct problem *w
 struct pulling {
     struct feeds *feeds;
     const char *workspace, *feed, *generation;
+    bool warns;
     struct columns columns;
     size_t held;
     enum status status;
@@ -287,9 +289,9 @@ static void pieces_write(struct pulling *pulling)
 static bool entry_take(void *context, const struct feed_entry *entry)
 {
     struct pulling *pulling = context;
-    const char *kind = memchr(entry->value.bytes, '\0', entry->value.count) || !text_utf8_valid(entry->value) ? NULL : indicators_kind(entry->value);
+    const char *kind = pulling->warns ? false_friends_kind(entry->reach, entry->value) : entry->reach <= FEED_AND_BELOW ? indicators_kind(entry->value) : NULL;
 
-    if (!kind)
+    if (!kind || memchr(entry->value.bytes, '\0', entry->value.count) || !text_utf8_valid(entry->value))
         return false;
     columns_text(&pulling->columns, 0, text_of(pulling->workspace));
     columns_text(&pulling->columns, 1, text_of(pulling->feed));
@@ -320,6 +322,7 @@ static enum status outcome_write(struct feeds *feeds, const struct pulling *pull
 static enum status feed_pull(struct feeds *feeds, const struct db_rows *rows, struct problem *why)
 {
     struct pulling pulling = {.feeds = feeds, .workspace = db_text(rows, 0, 0).bytes, .feed = db_text(rows, 0, 1).bytes, .generation = db_text(rows, 0, 4).bytes, .why = why};
+    pulling.warns = text_equal(db_text(rows, 0, 5), TEXT("warning"));
     struct feed_facts facts;
     struct problem refused;
 
@@ -331,6 +334,8 @@ static enum status feed_pull(struct feeds *feeds, const struct db_rows *rows, st
         return pulling.status;
     if (!fetched && !facts.added)
         fetched = problem_set(&refused, STATUS_REJECT, "there are no indicators in what was sent");
+    else if (!fetched && facts.format == FEED_WARNING && !pulling.warns)
+        fetched = problem_set(&refused, STATUS_REJECT, "this is a warning list, which names what is no threat: picket feed add … --kind warning");
     if (fetched)
         log_warn("store.feed_failed", "workspace=%s feed=\"%s\" reason=\"%s\"", pulling.workspace, pulling.feed, refused.text);
     else
@@ -344,7 +349,7 @@ static enum status pull_next(struct feeds *feeds, bool *found, struct problem *w
     static const char take[] =
         "UPDATE picket.feed f SET pulled_at = now(), making = f.making + 1 FROM (SELECT workspace_id, name FROM picket.feed WHERE enabled AND url IS NOT NULL"
         " AND (pulled_at IS NULL OR pulled_at + pull_every <= now()) ORDER BY pulled_at NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED) d"
-        " WHERE f.workspace_id = d.workspace_id AND f.name = d.name RETURNING f.workspace_id, f.name, f.url, f.format, f.making";
+        " WHERE f.workspace_id = d.workspace_id AND f.name = d.name RETURNING f.workspace_id, f.name, f.url, f.format, f.making, f.kind";
     struct db_rows *rows = NULL;
     enum status status = db_query(feeds->db, take, NULL, 0, STORE_STATEMENT_MS, &rows, why);
 

@@ -4,70 +4,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "detect/false_friends.h"
 
 struct threats {
     _Atomic size_t held;
     int64_t state, expires_us; /* the earliest time that something in it is over */
     struct indicators *set;
+    struct false_friends *friends;
 };
 
 /* What is being loaded. */
 struct loading {
     struct indicators *into;
-    const struct indicators *warnings; /* NULL while it is the warnings themselves */
+    const struct false_friends *friends;
     char feed[256];                     /* of the row before, and its number */
     uint16_t feed_number;
 };
 
-/* ---- false friends ---- */
-
-struct equal {
-    struct text value;
-    bool found;
-};
-
-static void equal_look(void *context, struct text feed, struct text value)
-{
-    struct equal *equal = context;
-
-    (void)feed;
-    equal->found = equal->found || text_equal_nocase(value, equal->value);
-}
-
-/* A name is a false friend itself, and not for what is above it; an address where a list has it or its network. What lies on a host
- * that is a friend may be none. */
-static bool is_false_friend(const struct indicators *warnings, struct text value, struct text kind)
-{
-    struct equal equal = {value, false};
-    struct text address = value;
-
-    if (text_equal(kind, TEXT("domain"))) {
-        (void)indicators_find_domain(warnings, value, equal_look, &equal);
-        return equal.found;
-    }
-    if (text_equal(kind, TEXT("md5")) || text_equal(kind, TEXT("sha1")) || text_equal(kind, TEXT("sha256")))
-        return indicators_find_hash(warnings, value, equal_look, &equal);
-    if (text_equal(kind, TEXT("network")))
-        text_cut(value, '/', &address);
-    else if (text_equal(kind, TEXT("ip_port")))
-        while (address.count && address.bytes[address.count - 1] != ':')
-            address.count--;
-    else if (!text_equal(kind, TEXT("ip")))
-        return false;
-    address.count -= text_equal(kind, TEXT("ip_port")) && address.count;
-    return indicators_find_ip(warnings, address, 0, equal_look, &equal);
-}
-
 /* ---- loading ---- */
 
 /* value, kind, feed */
-static enum status row_take(void *context, const struct db_rows *row, struct problem *why)
+static enum status threat_take(void *context, const struct db_rows *row, struct problem *why)
 {
     struct loading *loading = context;
     struct text value = db_text(row, 0, 0), feed = db_text(row, 0, 2);
 
     (void)why;
-    if (loading->warnings && is_false_friend(loading->warnings, value, db_text(row, 0, 1)))
+    if (false_friends_have(loading->friends, db_text(row, 0, 1).bytes, value))
         return STATUS_OK;
     if (!text_equal(text_of(loading->feed), feed)) {
         snprintf(loading->feed, sizeof loading->feed, "%.*s", TEXT_ARGS(feed));
@@ -77,24 +40,29 @@ static enum status row_take(void *context, const struct db_rows *row, struct pro
     return STATUS_OK;
 }
 
+static enum status friend_take(void *friends, const struct db_rows *row, struct problem *why)
+{
+    (void)why;
+    (void)false_friends_add(friends, db_text(row, 0, 1), db_text(row, 0, 0));
+    return STATUS_OK;
+}
+
 #define SELECT_VALUES                                                                                                              \
     "SELECT i.value, i.kind, i.feed FROM picket.feed f JOIN picket.indicator i ON i.workspace_id = f.workspace_id AND i.feed = f.name" \
     " AND i.generation = f.generation WHERE f.workspace_id = $1::int AND f.kind = $2 AND f.enabled"                                \
     " AND (i.valid_until IS NULL OR i.valid_until > now()) AND coalesce(i.confidence, 100) >= f.min_confidence"
 
-static enum status values_load(struct db *db, int workspace, const char *kind, const char *feed, struct indicators *into, const struct indicators *warnings,
-                               uint32_t timeout_ms, struct problem *why)
+static enum status values_load(struct db *db, int workspace, const char *kind, const char *feed, db_row_sink *take, void *context, uint32_t timeout_ms, struct problem *why)
 {
     static const char select_all[] = SELECT_VALUES;
     static const char select_new[] = SELECT_VALUES
         " AND f.name = $3 AND NOT EXISTS (SELECT 1 FROM picket.indicator o WHERE o.workspace_id = i.workspace_id AND o.feed = i.feed AND o.generation < i.generation"
         " AND o.value = i.value)";
-    struct loading loading = {.into = into, .warnings = warnings};
     char number[24];
 
     snprintf(number, sizeof number, "%d", workspace);
     const char *const parameters[] = {number, kind, feed};
-    return db_each(db, feed ? select_new : select_all, parameters, feed ? 3 : 2, timeout_ms, row_take, &loading, why);
+    return db_each(db, feed ? select_new : select_all, parameters, feed ? 3 : 2, timeout_ms, take, context, why);
 }
 
 static enum status expiry_read(struct db *db, int workspace, uint32_t timeout_ms, int64_t *expires_us, struct problem *why)
@@ -133,20 +101,22 @@ enum status threats_state(struct db *db, int workspace, uint32_t timeout_ms, int
 static enum status load(struct db *db, int workspace, const char *feed, uint32_t timeout_ms, struct threats **out, struct problem *why)
 {
     struct threats *threats = calloc(1, sizeof *threats);
-    struct indicators *warnings = indicators_new();
 
     if (!threats)
         abort();
     threats->held = 1;
     threats->set = indicators_new();
+    threats->friends = false_friends_new();
+    struct loading loading = {.into = threats->set, .friends = threats->friends};
     enum status status = threats_state(db, workspace, timeout_ms, &threats->state, why);
     if (!status)
         status = expiry_read(db, workspace, timeout_ms, &threats->expires_us, why);
     if (!status)
-        status = values_load(db, workspace, "warning", NULL, warnings, NULL, timeout_ms, why);
+        status = values_load(db, workspace, "warning", NULL, friend_take, threats->friends, timeout_ms, why);
     if (!status)
-        status = values_load(db, workspace, "threat", feed, threats->set, warnings, timeout_ms, why);
-    indicators_free(warnings);
+        status = values_load(db, workspace, "threat", feed, threat_take, &loading, timeout_ms, why);
+    if (!status && false_friends_count(threats->friends))
+        indicators_spare(threats->set, false_friends_have, threats->friends);
     if (status)
         threats_drop(threats);
     else
@@ -175,6 +145,7 @@ void threats_drop(struct threats *threats)
     if (!threats || --threats->held)
         return;
     indicators_free(threats->set);
+    false_friends_free(threats->friends);
     free(threats);
 }
 

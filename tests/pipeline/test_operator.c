@@ -210,6 +210,51 @@ START_TEST(a_rotated_key_is_refused_and_the_other_one_stays)
 }
 END_TEST
 
+static void file_write(const char *path, const char *content)
+{
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(content, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(feeds_are_imported_listed_and_removed_and_a_warning_list_is_known_as_one)
+{
+    char folder[] = "/tmp/picket-feeds-XXXXXX", list[64], friends[64], nothing[64];
+
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(list, sizeof list, "%s/list.txt", folder);
+    snprintf(friends, sizeof friends, "%s/friends.json", folder);
+    snprintf(nothing, sizeof nothing, "%s/nothing.txt", folder);
+    file_write(list, "# bad\n203.0.113.7\nc2.example\nno indicator!\n");
+    file_write(friends, "{\"name\":\"n\",\"type\":\"hostname\",\"list\":[\"fine.example\",\"192.0.2.53\"]}");
+    file_write(nothing, "# nothing\n");
+    EXPECT(DONE, "feed", "import", "bad", list);
+    ck_assert_str_eq(text(&out), "bad: 2 indicators in force\n");
+    ck_assert_ptr_nonnull(strstr(text(&said), "1 entries are none of the kinds"));
+    EXPECT(DONE, "feed", "import", "friends", friends, "--json");
+    json_t *imported = document();
+    ck_assert_str_eq(string_in(imported, "kind"), "warning");
+    ck_assert_int_eq(json_integer_value(json_object_get(imported, "indicators")), 2);
+    EXPECT(REFUSED, "feed", "import", "bad", nothing);
+    ck_assert_ptr_nonnull(strstr(text(&said), "keeps what it had"));
+    EXPECT(REFUSED, "feed", "import", "bad", list, "--kind", "rumour");
+    EXPECT(REFUSED, "feed", "pull", "bad");
+    EXPECT(DONE, "feed", "add", "far", "https://feeds.invalid/list", "--every", "1h", "--min-confidence", "50");
+    EXPECT(DONE, "feed", "list", "--json");
+    json_t *feeds = lines();
+    ck_assert_int_eq(json_integer_value(json_object_get(line_with(feeds, "name", "bad"), "indicators")), 2);
+    ck_assert_int_eq(json_integer_value(json_object_get(line_with(feeds, "name", "far"), "pull_every_s")), 3600);
+    EXPECT(DONE, "feed", "remove", "far");
+    EXPECT(DONE, "feed", "remove", "friends");
+    EXPECT(DONE, "feed", "remove", "bad");
+    EXPECT(REFUSED, "feed", "remove", "bad");
+    json_decref(feeds);
+    json_decref(imported);
+    program_run("/bin/rm", (const char *const[]){"-rf", folder, NULL}, NULL, NULL);
+}
+END_TEST
+
 START_TEST(refusals_say_what_and_exit_2_unreached_servers_3_and_usage_64)
 {
     EXPECT(REFUSED, "device", "create", "device-0", "--workspace", "default");
@@ -426,6 +471,7 @@ int main(void)
     const TTest *const tests[] = {
         a_device_is_created_listed_shown_disabled_and_deleted,
         a_rotated_key_is_refused_and_the_other_one_stays,
+        feeds_are_imported_listed_and_removed_and_a_warning_list_is_known_as_one,
         refusals_say_what_and_exit_2_unreached_servers_3_and_usage_64,
         every_verb_has_help_with_its_flags,
         events_are_listed_filtered_and_paged,

@@ -94,6 +94,22 @@ START_TEST(what_a_feed_lists_raises_alerts_but_not_its_neighbours_friends_or_wha
 }
 END_TEST
 
+START_TEST(what_warning_lists_name_raises_nothing_whatever_feeds_list_around_it)
+{
+    feed_put("bad", "threat", 1,
+             "(1,'bad',1,'198.51.100.0/24','network',NULL,NULL), (1,'bad',1,'evil.example','domain',NULL,NULL), (1,'bad',1,'cdn7.example','domain',NULL,NULL),"
+             " (1,'bad',1,'www.fine.example','domain',NULL,NULL), (1,'bad',1,'http://fine.example/x','url',NULL,NULL)");
+    feed_put("friends", "warning", 1,
+             "(1,'friends',1,'198.51.100.8','ip',NULL,NULL), (1,'friends',1,'good.evil.example','domain',NULL,NULL), (1,'friends',1,'^cdn[0-9]','regex',NULL,NULL),"
+             " (1,'friends',1,'fine.example','below',NULL,NULL)");
+    must(ruleset_refresh(ruleset, fixture.store, SQL_MS, &why));
+    store_event("ConnectionCreate", CONNECTION("198.51.100.8", "53") "," CONNECTION("198.51.100.9", "53"));
+    store_event("DnsRequest", "{\"Domain\":\"good.evil.example\"},{\"Domain\":\"x.evil.example\"},{\"Domain\":\"cdn7.example\"},{\"Domain\":\"www.fine.example\"}");
+    store_event("ProcessCreate", "{\"Executable\":\"/x\",\"CommandLine\":\"wget http://fine.example/x\",\"UserId\":\"0\",\"ProcessId\":1,\"ParentProcessId\":1}");
+    ck_assert_str_eq(alerts(), "IoT_MaliciousNameQueriesDetection x.evil.example; IoT_PossibleMalware fine.example; IoT_TiConnection 198.51.100.9");
+}
+END_TEST
+
 START_TEST(what_is_listed_later_is_found_in_what_was_stored)
 {
     store_event("ConnectionCreate", CONNECTION("203.0.113.66", "4444") "," CONNECTION("203.0.113.66", "4444") "," CONNECTION("10.0.0.7", "1") "," CONNECTION("203.0.113.80", "1"));
@@ -124,6 +140,7 @@ START_TEST(feeds_are_fetched_when_they_are_due_and_keep_what_they_had_when_that_
         {"/objects", 200, "{\"more\":true,\"next\":\"p 2\",\"objects\":[{\"type\":\"indicator\",\"pattern\":\"[ipv4-addr:value = '203.0.113.1']\",\"confidence\":70}]}"},
         {"/objects?next=p%202", 200, "{\"objects\":[{\"type\":\"indicator\",\"pattern\":\"[domain-name:value = 'a.example']\",\"valid_until\":\"2030-01-01T00:00:00Z\"}]}"},
         {"/empty", 200, "# nothing\n"},
+        {"/friends", 200, "{\"type\":\"hostname\",\"list\":[\"fine.example\"]}"},
         {NULL, 0, NULL},
     };
 
@@ -131,16 +148,19 @@ START_TEST(feeds_are_fetched_when_they_are_due_and_keep_what_they_had_when_that_
     sql(arena_format(&fixture.arena,
                      "INSERT INTO picket.feed (workspace_id, name, url, format, pull_every, generation, indicator_count) VALUES (1, 'a', 'http://127.0.0.1:%d/list', 'auto', '1 hour', 0, 0),"
                      " (1, 'b', 'http://127.0.0.1:%d/objects', 'taxii', NULL, 0, 0), (1, 'c', 'http://127.0.0.1:%d/gone', 'auto', '1 hour', 1, 7), (1, 'd', 'http://127.0.0.1:%d/empty',"
-                     " 'list', '1 hour', 1, 7)",
-                     canned_port(canned), canned_port(canned), canned_port(canned), canned_port(canned)));
+                     " 'list', '1 hour', 1, 7), (1, 'e', 'http://127.0.0.1:%d/friends', 'auto', '1 hour', 0, 0)",
+                     canned_port(canned), canned_port(canned), canned_port(canned), canned_port(canned), canned_port(canned)));
     must(feeds_open(&settings, &feeds, &why));
-    text_becomes("SELECT count(*) FROM picket.feed WHERE pulled_at IS NOT NULL AND retro_done = generation AND (loaded_at IS NOT NULL OR problem IS NOT NULL)", "4");
+    text_becomes("SELECT count(*) FROM picket.feed WHERE pulled_at IS NOT NULL AND retro_done = generation AND (loaded_at IS NOT NULL OR problem IS NOT NULL)", "5");
     ck_assert_str_eq(sql_text("SELECT string_agg(value || ' ' || kind || coalesce(' ' || confidence, '') || coalesce(' ' || extract(year FROM valid_until), ''), '; ' ORDER BY feed, value)"
-                              " FROM picket.indicator"),
+                              " FROM picket.indicator WHERE feed <> 'e'"),
                      "203.0.113.66 ip; c2.example domain; 203.0.113.1 ip 70; a.example domain 2030");
-    ck_assert_str_eq(sql_text("SELECT string_agg(name || ' ' || indicator_count, '; ' ORDER BY name) FROM picket.feed"), "a 2; b 2; c 7; d 7");
+    ck_assert_str_eq(sql_text("SELECT string_agg(name || ' ' || indicator_count, '; ' ORDER BY name) FROM picket.feed"), "a 2; b 2; c 7; d 7; e 0");
     ck_assert(strstr(sql_text("SELECT problem FROM picket.feed WHERE name = 'c'"), "answers 404"));
     ck_assert(strstr(sql_text("SELECT problem FROM picket.feed WHERE name = 'd'"), "no indicators"));
+    ck_assert(strstr(sql_text("SELECT problem FROM picket.feed WHERE name = 'e'"), "--kind warning")); /* its names are no threats */
+    sql("UPDATE picket.feed SET pulled_at = NULL, kind = 'warning' WHERE name = 'e'");
+    text_becomes("SELECT coalesce(string_agg(i.kind || ' ' || i.value, '; '), '') FROM picket.indicator i JOIN picket.feed f USING (workspace_id, generation) WHERE i.feed = 'e' AND f.name = 'e'", "below fine.example");
     sql("UPDATE picket.feed SET pulled_at = NULL WHERE name = 'b'");
     text_becomes("SELECT making FROM picket.feed WHERE name = 'b'", "2");
     text_becomes("SELECT generation FROM picket.feed WHERE name = 'b'", "2");
@@ -152,6 +172,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         what_a_feed_lists_raises_alerts_but_not_its_neighbours_friends_or_what_is_over,
+        what_warning_lists_name_raises_nothing_whatever_feeds_list_around_it,
         what_is_listed_later_is_found_in_what_was_stored,
         feeds_are_fetched_when_they_are_due_and_keep_what_they_had_when_that_fails,
     };
