@@ -83,14 +83,14 @@ static struct regex *pattern_of(struct text kind, struct text value)
     return text_equal(kind, TEXT("regex")) ? pattern_new(value) : text_equal(kind, TEXT("substring")) ? substring_new(value) : NULL;
 }
 
-const char *false_friends_kind(enum feed_reach reach, struct text value)
+const char *false_friends_kind(bool warns, enum feed_reach reach, struct text value)
 {
     const char *kind = indicators_kind(value);
 
-    if (reach == FEED_AND_BELOW)
-        return kind && strcmp(kind, "domain") == 0 ? "below" : kind;
-    if (reach == FEED_ITSELF)
-        return kind;
+    if (reach <= FEED_AND_BELOW)
+        return warns && reach == FEED_AND_BELOW && kind && strcmp(kind, "domain") == 0 ? "below" : kind;
+    if (!warns)
+        return NULL;
     kind = reach == FEED_REGEX ? "regex" : "substring";
     struct regex *pattern = pattern_of(text_of(kind), value);
     bool fine = pattern != NULL;

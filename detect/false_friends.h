@@ -13,8 +13,8 @@ struct false_friends;
 struct false_friends *false_friends_new(void);
 void false_friends_free(struct false_friends *take_friends); /* NULL is fine */
 
-/* What an entry is kept as: a kind of indicators_kind(), "below", "substring" or "regex". NULL: it is none of these. */
-const char *false_friends_kind(enum feed_reach reach, struct text value);
+/* What an entry of a feed is kept as: a kind of indicators_kind(), and where the feed warns "below", "substring" or "regex" too. NULL: it is none of these. */
+const char *false_friends_kind(bool warns, enum feed_reach reach, struct text value);
 /* Adds what was kept so. False: that is no such thing. */
 bool false_friends_add(struct false_friends *friends, struct text kind, struct text value);
 size_t false_friends_count(const struct false_friends *friends);

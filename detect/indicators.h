@@ -20,10 +20,11 @@ uint16_t indicators_feed(struct indicators *set, struct text name);
 bool indicators_add(struct indicators *set, uint16_t feed, struct text value);
 /* The same without adding: "ip", "network", "ip_port", "domain", "url", "path", "md5", "sha1" or "sha256"; NULL: none of these. */
 const char *indicators_kind(struct text value);
-#define INDICATOR_ROOM 2208
-/* The same with hxxp, [.] and (.) put right, in `room`; as it is where it is longer than that. */
-struct text indicators_put_right(struct text value, char room[INDICATOR_ROOM]);
 size_t indicators_count(const struct indicators *set); /* different ones of a feed */
+
+/* What people write, with hxxp, [.] and (.) put right, in `room`; where it is longer than that, as it is. */
+#define INDICATOR_ROOM 2208
+struct text indicators_put_right(struct text value, char room[INDICATOR_ROOM]);
 
 /* What was seen: IP with a port of 0 where there is none. `each` is called for every indicator that it is one of, `value` as it was
  * listed. False: none. */

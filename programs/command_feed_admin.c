@@ -112,7 +112,7 @@ static bool entry_send(void *context, const struct feed_entry *entry)
     struct text value = text_trim(entry->value);
     char until[CLOCK_TEXT_SIZE];
 
-    if (!false_friends_kind(entry->reach, value) || (entry->reach > FEED_AND_BELOW && !importing->warns))
+    if (!false_friends_kind(importing->warns, entry->reach, value))
         return false;
     json_t *one = json_stringn(value.bytes, value.count);
     if (!one)

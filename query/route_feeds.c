@@ -229,7 +229,7 @@ static const char *kind_of(const struct filling *filling, const json_t *entry, s
         reach++;
     if (reach == FEED_REACHES)
         return NULL;
-    return filling->warns ? false_friends_kind(reach, value) : reach <= FEED_AND_BELOW ? indicators_kind(value) : NULL;
+    return false_friends_kind(filling->warns, reach, value);
 }
 
 static bool value_add(struct filling *filling, const json_t *entry)

@@ -289,7 +289,7 @@ static void pieces_write(struct pulling *pulling)
 static bool entry_take(void *context, const struct feed_entry *entry)
 {
     struct pulling *pulling = context;
-    const char *kind = pulling->warns ? false_friends_kind(entry->reach, entry->value) : entry->reach <= FEED_AND_BELOW ? indicators_kind(entry->value) : NULL;
+    const char *kind = false_friends_kind(pulling->warns, entry->reach, entry->value);
 
     if (!kind || memchr(entry->value.bytes, '\0', entry->value.count) || !text_utf8_valid(entry->value))
         return false;

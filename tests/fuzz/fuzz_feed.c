@@ -18,7 +18,7 @@ struct taking {
 static bool keep(void *context, const struct feed_entry *entry)
 {
     struct taking *taking = context;
-    const char *kind = false_friends_kind(entry->reach, entry->value);
+    const char *kind = false_friends_kind(true, entry->reach, entry->value);
 
     if (kind && !false_friends_add(taking->friends, text_of(kind), entry->value))
         __builtin_trap();

@@ -20,7 +20,7 @@ static void teardown(void)
 /* Entries of MISP's lists as they are kept. */
 static bool keep(void *ignored, const struct feed_entry *entry)
 {
-    const char *kind = false_friends_kind(entry->reach, entry->value);
+    const char *kind = false_friends_kind(true, entry->reach, entry->value);
 
     (void)ignored;
     return kind && false_friends_add(friends, text_of(kind), entry->value);
