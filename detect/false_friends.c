@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "detect/command_facts.h"
 #include "detect/regex.h"
 
 #define PATTERN_BYTES_MAX 2000
@@ -149,8 +150,7 @@ static bool has_bare_url(const struct false_friends *friends, struct text url)
     rest = text_cut(rest, '/', &host);
     if (rest.count || memchr(host.bytes, '?', host.count) || memchr(host.bytes, '@', host.count))
         return false;
-    if (host.count && host.bytes[0] != '[')
-        (void)text_cut(host, ':', &host);
+    host = url_host(url);
     return has_name(friends, host) || has_address(friends, host);
 }
 

@@ -25,7 +25,7 @@ static enum cli_exit run_remove(const struct cli *cli);
 
 #define WORKSPACE_FLAG {"workspace", "NAME", "Workspace (default: the token's own, where it has one)."}
 #define FORMAT_FLAG {"format", "FORMAT", "auto (default), list, csv, hosts, adblock, misp, stix or warninglist; of a URL also taxii."}
-#define KIND_FLAG {"kind", "WORD", "threat (default), or warning: what it lists is no threat, whatever other feeds say."}
+#define KIND_FLAG {"kind", "WORD", "threat (default), or warning (that of a warning list): what it lists is no threat, whatever other feeds say."}
 #define CONFIDENCE_FLAG {"min-confidence", "N", "Leave out what the feed itself trusts less, of 100."}
 static const struct cli_flag workspace_flags[] = {WORKSPACE_FLAG};
 static const struct cli_flag import_flags[] = {FORMAT_FLAG, KIND_FLAG, CONFIDENCE_FLAG, WORKSPACE_FLAG};

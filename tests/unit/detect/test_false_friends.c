@@ -76,10 +76,11 @@ END_TEST
 
 START_TEST(a_url_is_as_harmless_as_its_host_where_it_is_no_more)
 {
-    (void)list("{\"type\":\"hostname\",\"list\":[\"b.example\",\"192.0.2.1\"]}");
+    (void)list("{\"type\":\"hostname\",\"list\":[\"b.example\",\"192.0.2.1\",\"2001:db8::1\"]}");
     ck_assert(harmless("url", "https://www.b.example"));
     ck_assert(harmless("url", "https://b.example:8443/"));
     ck_assert(harmless("url", "http://192.0.2.1/"));
+    ck_assert(harmless("url", "http://[2001:db8::1]:8080/"));
     ck_assert(!harmless("url", "https://b.example/payload"));
     ck_assert(!harmless("url", "https://b.example?x"));
     ck_assert(!harmless("url", "https://b.example@c.example/"));
